@@ -1,0 +1,1 @@
+"""Adapters: what implements the ports against git, SQLite, processes and the services."""

@@ -1,0 +1,1 @@
+"""The pure core: values and decisions. Standard library only; no async, clock, I/O or logging."""

@@ -1,0 +1,61 @@
+"""Boards: issues, comments and activity as a board shows them."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import final
+
+from orch.core.ids import (
+    ActivityId,
+    IssueId,
+    ProjectName,
+    UserId,
+)
+from orch.core.stages import Role
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardIssue:
+    """An issue as its board shows it now. *text* is the description as plain text, *slug* a safe slug of the title."""
+
+    id: IssueId
+    project: ProjectName
+    sequence: int
+    title: str
+    text: str
+    slug: str
+    state_id: str
+    updated_at: datetime
+    created_at: datetime
+    url: str = ""
+    archived: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoardComment:
+    """*ours* says that one of the daemon's own users wrote it."""
+
+    id: str
+    issue: IssueId
+    author: UserId
+    author_name: str
+    ours: bool
+    role: Role | None
+    text: str
+    created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Activity:
+    """One entry of an issue's activity log about its state. *source* is None for a creation (it never triggers)."""
+
+    id: ActivityId
+    issue: IssueId
+    actor: UserId
+    actor_name: str
+    ours: bool
+    source: str | None
+    target: str | None
+    created_at: datetime

@@ -1,0 +1,101 @@
+"""Registry entries and the settings that decisions need, checked and as values."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import final
+
+from orch.core.ids import (
+    ProjectName,
+)
+from orch.core.stages import Role
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RoleSettings:
+    """How a role's agent is run; None means the default of the adapter or of the settings."""
+
+    agent: str = "scripted"
+    command: tuple[str, ...] = ()
+    model: str = ""
+    fallback_model: str = ""
+    tools: tuple[str, ...] = ()
+    max_turns: int | None = None
+    max_budget_usd: float | None = None
+    run_timeout_s: float | None = None
+    script: str = ""
+    """For the scripted agent: a JSON file of what each role does."""
+
+
+class CiSource(StrEnum):
+    FORGE = "forge"
+    LOCAL = "local"
+    OFF = "off"
+
+
+class LandStyle(StrEnum):
+    REBASE = "rebase"
+    SQUASH = "squash"
+    MERGE = "merge"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeploySettings:
+    staging_command: tuple[str, ...] = ()
+    command: tuple[str, ...] = ()
+    rollback_command: tuple[str, ...] = ()
+    confirm: bool = True
+    timeout_s: float = 1800.0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """A registry entry, checked: one board project and one repo."""
+
+    name: ProjectName
+    prefix: str
+    board: str = "local"
+    board_project: str = ""
+    forge: str = "local"
+    repo: str
+    default_branch: str = "main"
+    self_hosting: bool = False
+    setup_command: tuple[str, ...] = ()
+    test_command: tuple[str, ...] = ()
+    test_timeout_s: float = 1800.0
+    ci: CiSource = CiSource.LOCAL
+    ci_contexts: tuple[str, ...] = ()
+    land_style: LandStyle = LandStyle.REBASE
+    language: str = "en"
+    approvers: tuple[str, ...] = ()
+    deployers: tuple[str, ...] = ()
+    statuses: Mapping[str, str] = field(default_factory=dict)
+    roles: Mapping[Role, RoleSettings] = field(default_factory=dict)
+    deploy: DeploySettings = DeploySettings()
+    merge_gate: bool = True
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """The settings that decisions need, as values."""
+
+    max_concurrency: int = 2
+    max_concurrency_per_repo: int = 2
+    test_slots: int = 1
+    run_timeout_s: float = 3600.0
+    tool_timeout_s: float = 1800.0
+    stall_timeout_s: float = 300.0
+    stop_grace_s: float = 5.0
+    shutdown_grace_s: float = 30.0
+    max_developer_retries: int = 3
+    ci_appear_s: float = 600.0
+    qg0_title_min: int = 5
+    qg0_title_max: int = 200
+    qg0_description_min: int = 20
+    min_free_memory_mb: int = 512
+    min_free_disk_mb: int = 200
+    task_deps_enabled: bool = True

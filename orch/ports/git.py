@@ -1,0 +1,176 @@
+"""Ports of git: the mirror in which everything lands, and the task's own working copy.
+
+Rule: an agent's repository is data; nothing found in it is ever run by the daemon.
+"""
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol, final
+
+from orch.core.gates import BranchFacts
+from orch.core.ids import (
+    Attempt,
+    Branch,
+    RunId,
+    Sha,
+    TaskRow,
+    WorkItemId,
+)
+from orch.core.messages import Refusal
+from orch.core.model import (
+    Candidate,
+    LandStyle,
+    RunMode,
+)
+from orch.core.stages import Role
+
+
+class PushResult(StrEnum):
+    """What a push to the forge came to."""
+
+    PUSHED = "pushed"
+    MOVED = "moved"
+    """The remote ref was not what was expected, or moved meanwhile."""
+    DIRTY = "dirty"
+    """The checked-out default branch has uncommitted changes (local forge)."""
+    REFUSED = "refused"
+    """The server refused it for a reason that stays (protection, rights)."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pushed:
+    result: PushResult
+    detail: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """A member cannot be put onto the base; *files* are the conflicting paths."""
+
+    task: TaskRow
+    files: tuple[str, ...]
+    detail: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CandidateMember:
+    """What a candidate is made from: the pinned head, and the message for squash and merge styles."""
+
+    task: TaskRow
+    head: Sha
+    message: str
+
+
+class Mirror(Protocol):
+    """The daemon's bare clone of one repo. All landing happens here; no agent can write to it.
+
+    Raises TransientError when the remote cannot be reached, StoreError when the mirror itself is unusable.
+    """
+
+    async def fetch(self) -> Sha:
+        """Fetch every branch and return the default branch's tip."""
+
+    async def remote_tip(self, branch: str) -> Sha | None:
+        """Ask the remote itself (``ls-remote``) for a branch's tip."""
+
+    async def contains(self, ancestor: Sha, tip: Sha) -> bool:
+        """Say whether *ancestor* is *tip* or reachable from it."""
+
+    async def build_candidate(
+        self, base: Sha, members: Sequence[CandidateMember], style: LandStyle, *, author: str, email: str, at: datetime
+    ) -> Candidate | Conflict:
+        """Make a commit of *base* plus the members in order and keep it under a candidate ref.
+
+        ``rebase`` replays each commit (a branch that holds a merge becomes one squashed commit), ``squash`` makes one commit
+        per member, ``merge`` a merge commit per member. A member whose content is already in the base adds nothing. No
+        branch is rewritten.
+        """
+
+    async def push_candidate(self, candidate: Candidate) -> Pushed:
+        """Push exactly the candidate to the default branch, without force and without a lease, and verify by ``ls-remote``."""
+
+    async def push_branch(self, branch: Branch, sha: Sha, *, expected: Sha | None) -> Pushed:
+        """Push a task branch with a lease on *expected* (None: it must not exist)."""
+
+    async def delete_branch(self, branch: Branch, *, expected: Sha) -> Pushed:
+        """Delete a task branch at exactly *expected*; an already deleted one counts as pushed."""
+
+    async def diff_stat(self, base: Sha, tip: Sha) -> str:
+        """Return ``git diff --stat`` of base...tip, at most 4,000 characters."""
+
+    async def read_artefacts(self, sha: Sha, work_item: WorkItemId, base: Sha) -> BranchFacts:
+        """Read a task branch at *sha*: the artefact folder, and the newest code commit since *base*."""
+
+    def checkout(self, sha: Sha, label: str) -> AbstractAsyncContextManager[Path]:
+        """Give a throw-away working copy of *sha* for the daemon's own commands; it is removed at the end."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A worktree ready for a run. *start_head* is what the run starts from, *base* where the branch was cut."""
+
+    worktree: Path
+    home: Path
+    start_head: Sha
+    base: Sha
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkspaceSpec:
+    """What a worktree is prepared for. *allowed* are path prefixes the role may change, empty for all."""
+
+    task: TaskRow
+    run: RunId
+    attempt: Attempt
+    work_item: WorkItemId
+    branch: Branch
+    base: Sha | None
+    head: Sha | None
+    role: Role
+    mode: RunMode
+    request: str
+    """The text of ``00-request.md``."""
+    retire: tuple[str, ...]
+    """Artefact names (may hold ``*``) that move to ``history/`` before a new attempt."""
+    allowed: tuple[str, ...]
+    setup_command: tuple[str, ...] = ()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Collected:
+    """A finished run's branch, checked and pushed."""
+
+    facts: BranchFacts
+
+
+class Workspace(Protocol):
+    """The task's own working copy and private home, at fixed paths, and the way back from them into the mirror."""
+
+    async def prepare(self, spec: WorkspaceSpec) -> Prepared:
+        """Make or restore the working copy: the first run cuts the branch from the freshly fetched default branch.
+
+        A new attempt resets to the pinned head and moves *retire* to ``history/``; a continuation restores exactly the last
+        archived tree. Raises TransientError when the fetch or the setup command fails.
+        """
+
+    async def archive(self, spec: WorkspaceSpec) -> Sha | None:
+        """Commit everything, uncommitted changes included, to the run's archive ref; None when there is nothing."""
+
+    async def collect(self, spec: WorkspaceSpec, prepared: Prepared) -> Collected | Refusal:
+        """Commit leftovers, fetch the branch into ``refs/agents/<run>/<attempt>``, check it and push it.
+
+        Checks: descends from *start_head*; only allowed paths changed; no file over 50 MB; no symlink out of the tree.
+        """
+
+    async def remove(self, task: TaskRow) -> None:
+        """Remove worktree and home."""

@@ -1,0 +1,302 @@
+"""The store's port: one writer, plain calls inside one transaction, and the claim rule.
+
+Rule: *work* given to the store is a plain function of a ``Tx``; it may run on another thread and waits for nothing.
+"""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol, TypeVar, final
+
+from orch.core.ids import (
+    ActivityId,
+    Branch,
+    InboxId,
+    IntentId,
+    IssueId,
+    JobId,
+    OutboxId,
+    ProjectName,
+    RunId,
+    Sha,
+    TaskRow,
+)
+from orch.core.model import (
+    Activity,
+    BoardComment,
+    BoardIssue,
+    Candidate,
+    CommitStatus,
+    Freeze,
+    InboxRow,
+    Intent,
+    IntentKind,
+    IntentState,
+    Job,
+    JobState,
+    Limits,
+    MergeLease,
+    NewJob,
+    NewOutbox,
+    NewTask,
+    OutboxRow,
+    PullRequest,
+    Repo,
+    RowState,
+    Run,
+    RunKind,
+    RunMode,
+    Task,
+    Transition,
+    Verdict,
+)
+from orch.core.stages import Role, Stage
+from orch.core.statuses import BoardState
+
+T = TypeVar("T")
+
+
+class TaskTables(Protocol):
+    """Tasks, their history and verdicts. Plain calls inside one transaction."""
+
+    def insert_task(self, new: NewTask) -> Task | None:
+        """Make a task, or return None when the issue has a live (not terminal) one.
+
+        The work item id takes ``sequence`` or, when an uncancelled task of the project has that id, the next free number.
+        The branch takes the slug, and a number behind it while an uncancelled task has that name.
+        """
+
+    def load_task(self, row: TaskRow) -> Task | None: ...
+
+    def live_task(self, project: ProjectName, issue: IssueId) -> Task | None:
+        """Return the issue's task that is not terminal."""
+
+    def newest_task(self, project: ProjectName, issue: IssueId) -> Task | None: ...
+
+    def find_task(self, name: str) -> Task | None:
+        """Return the newest task whose work item id or issue id is *name* (case does not matter)."""
+
+    def save_task(self, task: Task) -> None:
+        """Write every field of the task's row."""
+
+    def list_tasks(
+        self,
+        *,
+        project: ProjectName | None = None,
+        live: bool | None = None,
+        limit: int = 1000,
+        newest_first: bool = False,
+    ) -> list[Task]:
+        """Return tasks in row order; *live* True for those not terminal, False for the others, None for all."""
+
+    def next_train_seq(self, project: ProjectName) -> int: ...
+
+    def landing_queue(self, project: ProjectName) -> list[Task]:
+        """Return the un-parked tasks with a place in the landing queue: exempt ones first, then by ``train_seq``."""
+
+    def add_transition(self, transition: Transition) -> None: ...
+
+    def list_transitions(self, row: TaskRow) -> list[Transition]: ...
+
+    def save_verdict(self, verdict: Verdict) -> None: ...
+
+    def latest_verdict(self, row: TaskRow, stage: Stage) -> Verdict | None: ...
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Claimed:
+    """A job that a slot now holds: its run exists, the task's attempt has grown."""
+
+    job: Job
+    run: Run
+    task: Task
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NothingToClaim:
+    """*due_at* is when the earliest delayed job becomes claimable, where there is one."""
+
+    due_at: datetime | None
+
+
+class JobTables(Protocol):
+    """Jobs and runs."""
+
+    def add_job(self, new: NewJob) -> Job | None:
+        """Queue a job, or return None when the task already has an active (queued or running) one."""
+
+    def load_job(self, job: JobId) -> Job | None: ...
+
+    def active_job(self, row: TaskRow) -> Job | None: ...
+
+    def list_jobs(self, *, state: JobState | None = None, task: TaskRow | None = None, limit: int = 1000) -> list[Job]: ...
+
+    def claim_job(self, now: datetime, limits: Limits) -> Claimed | NothingToClaim:
+        """Claim the first admitted job by the claim rule, without network, in this transaction.
+
+        A queued job is admitted when it is due; its task is un-parked, not terminal and not cancel-requested; the project is
+        not paused and not frozen (a freeze holds tasks in analysis only; exempt tasks pass); every dependency of its issue is
+        terminal (while ``limits.task_deps_enabled``): the newest task of that issue is done or cancelled, or, where the
+        issue never had a task, the local board shows it in a completed or cancelled group; fewer than
+        ``max_concurrency_per_repo`` agent runs of its project are running. Order: priority, then id.
+        Claiming sets the job to running, adds one to the task's attempt and inserts the run (kind ``agent``).
+        """
+
+    def end_job(self, job: JobId, state: JobState) -> None: ...
+
+    def requeue_job(self, job: JobId, *, mode: RunMode, not_before: datetime | None, at: datetime) -> None:
+        """Put a running job back into the queue, keeping its place."""
+
+    def cancel_jobs(self, row: TaskRow, at: datetime) -> int: ...
+
+    def start_run(self, task: Task, *, kind: RunKind, job: JobId | None, role: Role | None, at: datetime) -> Run: ...
+
+    def load_run(self, run: RunId) -> Run | None: ...
+
+    def save_run(self, run: Run) -> bool:
+        """Write a run; False, and nothing written, when it has already ended or its attempt is not the task's current one."""
+
+    def list_runs(self, *, task: TaskRow | None = None, running: bool = False, limit: int = 1000) -> list[Run]: ...
+
+    def session_total(self, row: TaskRow, session: str) -> float:
+        """Return the greatest ``session_cost_usd`` stored for that session of that task, 0.0 for none."""
+
+
+class QueueTables(Protocol):
+    """Inbox, handled activity, outbox."""
+
+    def add_inbox(self, source: str, body: bytes, at: datetime) -> InboxId: ...
+
+    def pending_inbox(self, limit: int = 500) -> list[InboxRow]: ...
+
+    def mark_inbox(self, row: InboxId, state: RowState, error: str = "") -> None: ...
+
+    def unhandled(self, project: ProjectName, entries: Iterable[ActivityId]) -> set[ActivityId]:
+        """Return those of *entries* that were not handled yet."""
+
+    def mark_handled(self, project: ProjectName, entries: Iterable[ActivityId], at: datetime) -> None: ...
+
+    def add_outbox(self, new: NewOutbox) -> OutboxId | None:
+        """Add a row, or return None when *key* exists. A ``SetStatus`` row voids the task's older pending ones."""
+
+    def due_outbox(self, now: datetime, limit: int = 50) -> list[OutboxRow]:
+        """Return for each (task, target) its first pending row, if due."""
+
+    def next_outbox_due(self) -> datetime | None: ...
+
+    def end_outbox(self, row: OutboxId, state: RowState, error: str = "") -> None: ...
+
+    def retry_outbox(self, row: OutboxId, due_at: datetime, error: str) -> None:
+        """Count a failed try and set when to try again."""
+
+    def list_outbox(self, *, state: RowState | None = None, task: TaskRow | None = None, limit: int = 200) -> list[OutboxRow]: ...
+
+
+class RepoTables(Protocol):
+    """Projects' runtime state, dependencies, freezes, leases, intents."""
+
+    def load_repo(self, project: ProjectName) -> Repo:
+        """Return the project's state, a fresh one when it was never saved."""
+
+    def save_repo(self, repo: Repo) -> None:
+        """Write everything but the freeze."""
+
+    def set_freeze(self, freeze: Freeze) -> None: ...
+
+    def lift_freeze(self, project: ProjectName) -> None: ...
+
+    def load_states(self, project: ProjectName) -> list[BoardState]:
+        """Return the last good list of the board's columns."""
+
+    def save_states(self, project: ProjectName, states: Sequence[BoardState]) -> None: ...
+
+    def add_dependency(self, project: ProjectName, issue: IssueId, on: IssueId, at: datetime) -> list[IssueId] | None:
+        """Declare that *issue* waits for *on*; or return, and declare nothing, the cycle that this would close."""
+
+    def remove_dependency(self, project: ProjectName, issue: IssueId, on: IssueId) -> bool: ...
+
+    def dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]: ...
+
+    def dependents(self, project: ProjectName, issue: IssueId) -> list[IssueId]: ...
+
+    def open_dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        """Return those dependencies that are not terminal by the claim rule."""
+
+    def take_lease(self, project: ProjectName, holder: str) -> MergeLease:
+        """Take the repo's lease over: the epoch grows by one and every older lease is lost."""
+
+    def check_lease(self, lease: MergeLease) -> None:
+        """Raise LeaseLost unless *lease* is the current one."""
+
+    def add_intent(
+        self, kind: IntentKind, lease: MergeLease, *, candidate: Candidate | None, task: TaskRow | None, at: datetime
+    ) -> Intent: ...
+
+    def end_intent(self, intent: IntentId, state: IntentState) -> None: ...
+
+    def open_intents(self, project: ProjectName | None = None) -> list[Intent]: ...
+
+
+class LocalTables(Protocol):
+    """The local board's issues, comments and activity; the local forge's pull requests and statuses."""
+
+    def insert_issue(self, issue: BoardIssue) -> None: ...
+
+    def next_issue_sequence(self, project: ProjectName) -> int: ...
+
+    def load_issue(self, issue: IssueId) -> BoardIssue | None:
+        """Return the local board's issue; case of the key does not matter."""
+
+    def list_issues(self, project: ProjectName | None = None, limit: int = 1000) -> list[BoardIssue]: ...
+
+    def move_issue(self, issue: IssueId, state_id: str, activity: Activity) -> None:
+        """Set the column and append the activity entry."""
+
+    def list_activities(self, issue: IssueId) -> list[Activity]: ...
+
+    def insert_comment(self, comment: BoardComment, key: str) -> bool:
+        """Add a comment; False when *key* (not empty) exists."""
+
+    def list_comments(self, issue: IssueId) -> list[BoardComment]: ...
+
+    def insert_pull_request(
+        self, project: ProjectName, branch: Branch, base: str, title: str, body: str, at: datetime
+    ) -> PullRequest: ...
+
+    def load_pull_request(self, project: ProjectName, number: int) -> PullRequest | None: ...
+
+    def open_pull_request_of(self, project: ProjectName, branch: Branch, base: str) -> PullRequest | None: ...
+
+    def save_pull_request(self, pull: PullRequest) -> None: ...
+
+    def keep_pr_comment(self, project: ProjectName, number: int, marker: str, text: str) -> None: ...
+
+    def list_pr_comments(self, project: ProjectName, number: int) -> list[tuple[str, str]]:
+        """Return (marker, text) pairs in order of making."""
+
+    def save_commit_status(self, project: ProjectName, status: CommitStatus, at: datetime) -> None: ...
+
+    def list_commit_statuses(self, project: ProjectName, sha: Sha) -> list[CommitStatus]:
+        """Return the newest per context."""
+
+
+class Tx(TaskTables, JobTables, QueueTables, RepoTables, LocalTables, Protocol):
+    """One transaction: everything in it is committed together, or nothing."""
+
+
+class Store(Protocol):
+    """The one durable place. *work* is a plain function: it may not wait for anything, and may run on another thread."""
+
+    async def transact(self, work: Callable[[Tx], T]) -> T:
+        """Run *work* in the one writer and return its value after the commit is on disk.
+
+        Raises what *work* raises (its own writes are undone, its neighbours' are kept) or StoreError. A caller that is
+        cancelled leaves *work* running: it is committed whole or not at all.
+        """
+
+    async def read(self, work: Callable[[Tx], T]) -> T:
+        """Run *work* on committed state; its writes fail."""
+
+    async def aclose(self) -> None: ...
