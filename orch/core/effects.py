@@ -29,6 +29,21 @@ class QueueJob:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RequeueJob:
+    """Put the task's running job back, keeping its place: what ended it is not charged to the task."""
+
+    mode: RunMode
+    not_before: datetime | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnterTrain:
+    """Give the task the next place in its repo's landing queue."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CancelJobs:
     """Make every active job of the task ``cancelled``; none of them is ever queued again."""
 
@@ -143,6 +158,6 @@ BoardEffect = SetStatus | Comment
 ForgeEffect = OpenPullRequest | EditPullRequest | KeepPrComment | PostCommitStatus | MarkMerged
 ChatEffect = Alert
 OutboxEffect = BoardEffect | ForgeEffect | ChatEffect
-StoreEffect = QueueJob | CancelJobs | RecordTransition | RecordVerdict
+StoreEffect = QueueJob | RequeueJob | CancelJobs | EnterTrain | RecordTransition | RecordVerdict
 HintEffect = WakeSlots | WakeRepo | CancelRun
 Effect = OutboxEffect | StoreEffect | HintEffect

@@ -153,14 +153,6 @@ class CommandFinished:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class CommandStarted:
-    """A slot has begun the run: it is no longer waiting."""
-
-    run: RunId
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CiReported:
     """The forge's combined status of *sha* was read: *state* is one of ``CiState``, *tail* what a developer needs."""
 
@@ -218,7 +210,7 @@ class Decide:
 class TriggerSet:
     """A person set a trigger status on the board; *entries* are the activity entries it stands for.
 
-    *reason* is the newest human comment that may serve as a rejection's reason.
+    *reason* is the newest human comment that may serve as a rejection's reason, *inbox* the rows to mark with it.
     """
 
     trigger: Status
@@ -227,6 +219,7 @@ class TriggerSet:
     by: str
     by_name: str = ""
     reason: str = ""
+    inbox: tuple[InboxId, ...] = ()
 
 
 @final
@@ -239,7 +232,6 @@ TaskMessage = (
     RunClaimed
     | RunEnded
     | PullRequestOpened
-    | CommandStarted
     | CommandFinished
     | CiReported
     | TaskLanded
@@ -301,7 +293,7 @@ class LandingEnded:
     note: str = ""
 
 
-RepoMessage = IssueChanged | IssueRead | IssueUnread | LandingHint | CommandStarted | CommandFinished | LandingEnded
+RepoMessage = IssueChanged | IssueRead | IssueUnread | LandingHint | LandingEnded
 
 # ------------------------------------------------------------------------------------------------ slots
 
@@ -339,10 +331,18 @@ class RunCommand:
     command: tuple[str, ...]
     prepare: bool
     timeout_s: float
-    reply: "Handle[CommandStarted | CommandFinished]"
+    reply: "Handle[CommandFinished]"
 
 
-CommandSlotMessage = RunCommand
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CancelCommand:
+    """Nobody waits for the run any more: end it, or never begin it. Its answer is ``interrupted``."""
+
+    run: RunId
+
+
+CommandSlotMessage = RunCommand | CancelCommand
 
 # ------------------------------------------------------------------------------------------------ outbox, intake
 

@@ -5,7 +5,7 @@ Rule: values only. Times are aware UTC datetimes; names ending in ``_s`` are sec
 """
 
 from orch.core.model.board import Activity, BoardComment, BoardIssue
-from orch.core.model.project import CiSource, DeploySettings, LandStyle, Limits, Project, RoleSettings
+from orch.core.model.project import CiSource, DeploySettings, LandStyle, Launcher, Limits, MonitorSettings, Project, RoleSettings
 from orch.core.model.queue import InboxRow, NewOutbox, OutboxRow, RowState, Target
 from orch.core.model.repo import (
     Candidate,
@@ -61,9 +61,11 @@ __all__ = [
     "Job",
     "JobState",
     "LandStyle",
+    "Launcher",
     "Limits",
     "Member",
     "MergeLease",
+    "MonitorSettings",
     "NewJob",
     "NewOutbox",
     "NewTask",

@@ -40,6 +40,13 @@ class LandStyle(StrEnum):
     MERGE = "merge"
 
 
+class Launcher(StrEnum):
+    """What starts a deploy, so that it outlives the daemon."""
+
+    PLAIN = "plain"
+    SYSTEMD_RUN = "systemd-run"
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeploySettings:
@@ -48,6 +55,21 @@ class DeploySettings:
     rollback_command: tuple[str, ...] = ()
     confirm: bool = True
     timeout_s: float = 1800.0
+    agent: bool = False
+    """The deployer's agent deploys instead of *command*."""
+    launcher: Launcher = Launcher.PLAIN
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorSettings:
+    """How a deployed SHA is watched: exactly one of *url* and *command* is probed; *fail_after* bad probes in a row degrade it."""
+
+    url: str = ""
+    command: tuple[str, ...] = ()
+    window_s: float = 600.0
+    interval_s: float = 15.0
+    fail_after: int = 3
 
 
 @final
@@ -75,6 +97,7 @@ class Project:
     statuses: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[Role, RoleSettings] = field(default_factory=dict)
     deploy: DeploySettings = DeploySettings()
+    monitor: MonitorSettings | None = None
     merge_gate: bool = True
 
 

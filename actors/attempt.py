@@ -1,0 +1,235 @@
+"""One attempt: prepare the worktree, run the agent, archive everything, fetch, check and push what it made.
+
+Owns: the order of these steps for one claimed run. It is a child of the task's actor and lives in its cancel scope.
+Does not own: what the outcome means (``decide_task``).
+Rule: every end archives first; nothing is pushed unless the attempt is still the current one.
+Races we accept: a crash between push and record leaves our own SHA on the branch; the next attempt accepts it, because
+it stands under ``refs/agents``.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import final
+
+import anyio
+
+from actors.world import Services, World
+from orch.core.errors import AgentError, ExternalError, StoreError, TransientError
+from orch.core.gates import BranchFacts
+from orch.core.ids import Sha, artefact_dir
+from orch.core.messages import Refusal, RunEnded
+from orch.core.model import AgentResult, BoardComment, Job, Outcome, RoleSettings, Run, RunKind, RunMode, Task
+from orch.core.render import render_gate, render_request
+from orch.core.stages import Role
+from orch.logs import get_logger
+from orch.ports import AgentRequest, Collected, Prepared, PromptContext, Tx, WorkspaceSpec
+
+ARCHIVE_S = 30.0
+_log = get_logger("attempt")
+
+RETIRED: dict[Role, tuple[str, ...]] = {
+    Role.ANALYST: ("01-brd.md", "02-acceptance.md", "questions.md"),
+    Role.ARCHITECT: ("06-adr/ADR-*.md",),
+    Role.DEVELOPER: (),
+    Role.REVIEWER: ("07-review.md",),
+    Role.TESTER: ("08-test-report.md",),
+    Role.DEPLOYER: ("09-staging.md",),
+    Role.STREAM: (),
+}
+"""What a new attempt of a role must write itself: earlier ones move to ``history/`` before the launch."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assignment:
+    """What a claimed run is about, as the store had it."""
+
+    run: Run
+    job: Job
+    task: Task
+    session: str | None
+    since: BoardComment | None = None
+
+
+def allowed_paths(role: Role, task: Task) -> tuple[str, ...]:
+    """Return the path prefixes that *role* may change; empty means all."""
+    folder = f"{artefact_dir(task.work_item)}/"
+    match role:
+        case Role.DEVELOPER:
+            return ()
+        case Role.ARCHITECT:
+            return (folder, "docs/")
+        case _:
+            return (folder,)
+
+
+def load_assignment(tx: Tx, run: Run) -> Assignment | None:
+    """Load what *run* needs; None when its job or task is gone or it is no longer the current attempt."""
+    task = tx.load_task(run.task)
+    job = tx.load_job(run.job) if run.job is not None else None
+    if task is None or job is None or task.attempt != run.attempt or run.outcome is not None:
+        return None
+    session = None
+    if job.mode is RunMode.CONTINUATION:
+        earlier = [r for r in tx.list_runs(task=task.row) if r.kind is RunKind.AGENT and r.stage is run.stage and r.id < run.id]
+        session = earlier[-1].session if earlier else None
+    return Assignment(run=run, job=job, task=task, session=session)
+
+
+class Attempt:
+    """Executes one assignment. ``execute`` never raises for what the agent, git or a service did: that is an outcome."""
+
+    def __init__(self, world: World, services: Services, assignment: Assignment) -> None:
+        self._world = world
+        self._services = services
+        self._it = assignment
+        role = assignment.run.role or Role.STREAM
+        self._role = role
+        self._settings = services.project.roles.get(role, RoleSettings())
+        self._spec = WorkspaceSpec(
+            task=assignment.task.row,
+            run=assignment.run.id,
+            attempt=assignment.run.attempt,
+            work_item=assignment.task.work_item,
+            branch=assignment.task.branch,
+            base=assignment.task.base,
+            head=assignment.task.head,
+            role=role,
+            mode=assignment.job.mode,
+            request=render_request(assignment.task, services.project.language),
+            retire=RETIRED[role],
+            allowed=allowed_paths(role, assignment.task),
+            setup_command=services.project.setup_command,
+        )
+
+    async def execute(self) -> RunEnded:
+        """Run to the end. When cancelled, the work is archived before the cancellation goes on."""
+        workspace = self._services.workspace
+        try:
+            prepared = await workspace.prepare(self._spec)
+        except (TransientError, StoreError) as error:
+            return self._ended(_unstarted(error), infrastructure=str(error))
+        except ExternalError as error:
+            return self._ended(_unstarted(error))
+        try:
+            result = await self._agent(prepared)
+        finally:
+            archived = await self._archive()
+        if result.outcome is not Outcome.SUCCEEDED:
+            return replace(self._ended(result), base=prepared.base, archive=archived)
+        branch, refusal, trouble = await self._collect(prepared)
+        return replace(
+            self._ended(result, infrastructure=trouble),
+            branch=branch,
+            refusal=refusal,
+            base=prepared.base,
+            archive=archived,
+        )
+
+    def _ended(self, result: AgentResult, *, infrastructure: str = "") -> RunEnded:
+        return RunEnded(run=self._it.run.id, attempt=self._it.run.attempt, result=result, infrastructure=infrastructure)
+
+    async def _archive(self) -> Sha | None:
+        """Keep everything, whatever ended the run; bounded, and shielded from the cancellation that ended it."""
+        with anyio.move_on_after(ARCHIVE_S, shield=True):
+            try:
+                return await self._services.workspace.archive(self._spec)
+            except (ExternalError, StoreError) as error:
+                _log.error("archive failed", task=self._it.task.work_item, run=int(self._it.run.id), error=str(error))
+        return None
+
+    async def _collect(self, prepared: Prepared) -> tuple[BranchFacts | None, Refusal | None, str]:
+        if not await self._is_current():
+            return None, None, "the attempt is no longer the current one"
+        try:
+            collected = await self._services.workspace.collect(self._spec, prepared)
+        except (ExternalError, StoreError) as error:
+            return None, None, str(error)
+        if isinstance(collected, Collected):
+            return collected.facts, None, ""
+        return None, collected, ""
+
+    async def _is_current(self) -> bool:
+        """Ask the store whether the fence still holds, just before the push."""
+        run = self._it.run
+
+        def work(tx: Tx) -> bool:
+            task = tx.load_task(run.task)
+            return task is not None and task.attempt == run.attempt and task.cancel_requested_at is None
+
+        return await self._world.store.read(work)
+
+    async def _agent(self, prepared: Prepared) -> AgentResult:
+        """Render the prompt, start the agent's process tree, and read it to its outcome."""
+        adapter = self._world.adapters[self._settings.agent]
+        missing = adapter.check(self._settings)
+        if missing is not None:
+            return AgentResult(outcome=Outcome.PERMISSION_DENIED, detail=missing)
+        folder = self._world.run_dir(self._it.run.id)
+        prompt_path = folder / "prompt.md"
+        prompt_path.write_text(self._world.prompts.render(await self._prompt_context(prepared)), encoding="utf-8")
+        request = self._request(prepared, prompt_path, folder / "output.log")
+        reader = adapter.reader(request)
+        try:
+            end = await self._world.processes.run(adapter.command(request), reader)
+        except AgentError as error:
+            return AgentResult(outcome=Outcome.CRASHED, detail=str(error))
+        result = reader.result(end)
+        if end.survivors:
+            _log.error("processes survived", task=self._it.task.work_item, pids=list(end.survivors))
+        return result
+
+    def _request(self, prepared: Prepared, prompt_path: Path, log_path: Path) -> AgentRequest:
+        it = self._it
+        return AgentRequest(
+            run=it.run.id,
+            task=it.task.row,
+            work_item=it.task.work_item,
+            role=self._role,
+            stage=it.run.stage,
+            mode=it.job.mode,
+            prompt_path=prompt_path,
+            worktree=prepared.worktree,
+            home=prepared.home,
+            log_path=log_path,
+            artefact_dir=artefact_dir(it.task.work_item),
+            session=it.session,
+            settings=self._settings,
+            limits=self._world.limits,
+            turns_left=self._settings.max_turns,
+            budget_left_usd=self._settings.max_budget_usd,
+        )
+
+    async def _prompt_context(self, prepared: Prepared) -> PromptContext:
+        it, project = self._it, self._services.project
+        facts = await self._services.mirror.read_artefacts(prepared.start_head, it.task.work_item, prepared.base)
+        return PromptContext(
+            work_item=it.task.work_item,
+            title=it.task.title,
+            description=it.task.description,
+            role=self._role,
+            stage=it.run.stage,
+            branch=it.task.branch,
+            artefact_dir=artefact_dir(it.task.work_item),
+            gate=render_gate(it.run.stage, project.language),
+            language=project.language,
+            mode=it.job.mode,
+            feedback=it.job.feedback,
+            comments=await self._comments(),
+            artefacts={name: artefact.text for name, artefact in sorted(facts.artefacts.items())},
+            test_command=" ".join(project.test_command),
+            default_branch=project.default_branch,
+        )
+
+    async def _comments(self) -> list[BoardComment]:
+        """People's comments; a board that does not answer does not hold the line."""
+        try:
+            comments = await self._services.board.fetch_comments(self._it.task.issue)
+        except ExternalError as error:
+            _log.warning("comments unread", task=self._it.task.work_item, error=str(error))
+            return []
+        return [comment for comment in comments if not comment.ours][-20:]
+
+
+def _unstarted(error: Exception) -> AgentResult:
+    return AgentResult(outcome=Outcome.FAILED, detail=str(error))

@@ -1,0 +1,195 @@
+"""The desk: people's commands from web, CLI and chat, one at a time, each with its answer.
+
+Owns: finding what a command names, and handing it to whom it concerns. Does not own what a decision means.
+Rule: what changes the local board is committed with an inbox row before anybody is told.
+"""
+
+from typing import assert_never
+
+from actors.actor import Actor
+from actors.mailbox import Mailbox
+from actors.world import Router, World
+from orch.core.errors import DomainError
+from orch.core.ids import IssueId, ProjectName, Sha, parse_sha
+from orch.core.messages import (
+    AddDependency,
+    Answer,
+    Asked,
+    CommentIssue,
+    CreateIssue,
+    Decide,
+    DecideTask,
+    DeskMessage,
+    InboxHint,
+    JobsWaiting,
+    MoveIssue,
+    RemoveDependency,
+    TaskTouched,
+    Verb,
+)
+from orch.core.model import BoardIssue
+from orch.core.statuses import DEFAULT_NAMES, Status, fold
+from orch.ports import Tx
+
+
+class DeskActor(Actor[DeskMessage]):
+    """See the module's docstring."""
+
+    def __init__(self, mailbox: Mailbox[DeskMessage], world: World, router: Router) -> None:
+        super().__init__(mailbox)
+        self._world = world
+        self._router = router
+
+    async def handle(self, message: Asked) -> None:
+        command = message.command
+        match command:
+            case DecideTask():
+                answer = await self._decide(command, message)
+            case CreateIssue():
+                answer = await self._create(command)
+            case MoveIssue():
+                answer = await self._move(command)
+            case CommentIssue():
+                answer = await self._comment(command)
+            case AddDependency():
+                answer = await self._add_dependency(command)
+            case RemoveDependency():
+                answer = await self._remove_dependency(command)
+            case _:
+                assert_never(command)
+        if answer is not None:
+            message.reply.answer(answer)
+
+    # -------------------------------------------------------------------------------------------- decisions
+
+    async def _decide(self, command: DecideTask, message: Asked) -> Answer | None:
+        """Hand a decision to the task's actor, which answers itself."""
+        task = await self._world.store.read(lambda tx: tx.find_task(command.task))
+        if task is None:
+            return _unknown(f"no task is called {command.task[:80]!r}")
+        shown: Sha | None = None
+        if command.shown:
+            try:
+                shown = parse_sha(command.shown.strip().lower())
+            except ValueError as error:
+                return Answer(verb=Verb.INVALID, text=f"'shown': {error}")
+        self._router.task(task.row).tell(
+            Decide(decision=command.decision, by=command.by, shown=shown, reason=command.reason, reply=message.reply)
+        )
+        return None
+
+    # -------------------------------------------------------------------------------------------- the local board
+
+    async def _create(self, command: CreateIssue) -> Answer:
+        local = [name for name, it in self._world.services.items() if it.project.board == "local"]
+        wanted = command.project.strip()
+        project = next((name for name in local if name == wanted), None)
+        if not wanted and len(local) == 1:
+            project = local[0]
+        if project is None:
+            return _unknown(f"name a project of the local board: {', '.join(local) or 'there is none'}")
+        status = _status(command.status) if command.status else None
+        if isinstance(status, Answer):
+            return status
+        try:
+            issue = await self._world.desk.create_issue(project, title=command.title, body=command.body, by=command.by)
+            if status is not None:
+                await self._world.desk.move_issue(issue.id, status.value, by=command.by)
+        except DomainError as error:
+            return Answer(verb=Verb.INVALID, text=str(error))
+        self._router.intake.tell(InboxHint())
+        return Answer(verb=Verb.DONE, text=f"{issue.id} was made", id=issue.id)
+
+    async def _move(self, command: MoveIssue) -> Answer:
+        status = _status(command.status)
+        if isinstance(status, Answer):
+            return status
+        issue = await self._issue(command.issue)
+        if issue is None:
+            return _unknown(f"no issue of the local board is called {command.issue[:80]!r}")
+        try:
+            await self._world.desk.move_issue(issue.id, status.value, by=command.by)
+        except DomainError as error:
+            return Answer(verb=Verb.INVALID, text=str(error))
+        self._router.intake.tell(InboxHint())
+        return Answer(verb=Verb.DONE, text=f"{issue.id} is in {DEFAULT_NAMES[status]}", id=issue.id)
+
+    async def _comment(self, command: CommentIssue) -> Answer:
+        issue = await self._issue(command.issue)
+        if issue is None:
+            return _unknown(f"no issue of the local board is called {command.issue[:80]!r}")
+        try:
+            await self._world.desk.comment(issue.id, command.text, by=command.by)
+        except DomainError as error:
+            return Answer(verb=Verb.INVALID, text=str(error))
+        return Answer(verb=Verb.DONE, text=f"commented on {issue.id}", id=issue.id)
+
+    async def _issue(self, name: str) -> BoardIssue | None:
+        """Find an issue of the local board by its key or by its task's work item id."""
+
+        def work(tx: Tx) -> BoardIssue | None:
+            task = tx.find_task(name)
+            return tx.load_issue(IssueId(name)) or (tx.load_issue(task.issue) if task is not None else None)
+
+        return await self._world.store.read(work)
+
+    # -------------------------------------------------------------------------------------------- dependencies
+
+    async def _pair(self, issue: str, on: str) -> tuple[ProjectName, IssueId, IssueId] | Answer:
+        def work(tx: Tx) -> tuple[ProjectName, IssueId, IssueId] | Answer:
+            found: list[tuple[ProjectName, IssueId]] = []
+            for name in (issue, on):
+                task, card = tx.find_task(name), tx.load_issue(IssueId(name))
+                if task is not None:
+                    found.append((task.project, task.issue))
+                elif card is not None:
+                    found.append((card.project, card.id))
+                else:
+                    return _unknown(f"no issue or task is called {name[:80]!r}")
+            if found[0][0] != found[1][0]:
+                return Answer(verb=Verb.INVALID, text=f"{issue} and {on} belong to different projects")
+            return found[0][0], found[0][1], found[1][1]
+
+        return await self._world.store.read(work)
+
+    async def _add_dependency(self, command: AddDependency) -> Answer:
+        pair = await self._pair(command.issue, command.on)
+        if isinstance(pair, Answer):
+            return pair
+        project, issue, on = pair
+        now = self._world.clock.now()
+        cycle = await self._world.store.transact(lambda tx: tx.add_dependency(project, issue, on, now))
+        if cycle is not None:
+            return Answer(verb=Verb.REFUSED, text=f"that would close a cycle: {' → '.join(cycle)}")
+        await self._touch(project, issue)
+        return Answer(verb=Verb.DONE, text=f"{issue} waits for {on}", id=issue)
+
+    async def _remove_dependency(self, command: RemoveDependency) -> Answer:
+        pair = await self._pair(command.issue, command.on)
+        if isinstance(pair, Answer):
+            return pair
+        project, issue, on = pair
+        removed = await self._world.store.transact(lambda tx: tx.remove_dependency(project, issue, on))
+        if not removed:
+            return Answer(verb=Verb.NOTHING, text=f"{issue} did not wait for {on}", id=issue)
+        self._router.slots.tell(JobsWaiting())
+        await self._touch(project, issue)
+        return Answer(verb=Verb.DONE, text=f"{issue} no longer waits for {on}", id=issue)
+
+    async def _touch(self, project: ProjectName, issue: IssueId) -> None:
+        live = await self._world.store.read(lambda tx: tx.live_task(project, issue))
+        if live is not None:
+            self._router.publisher.tell(TaskTouched(task=live.row))
+
+
+def _unknown(text: str) -> Answer:
+    return Answer(verb=Verb.UNKNOWN, text=text)
+
+
+def _status(name: str) -> Status | Answer:
+    """Find a status by its logical key or by its column's name."""
+    wanted = fold(name)
+    for status in Status:
+        if wanted in (status.value, fold(DEFAULT_NAMES[status])):
+            return status
+    return Answer(verb=Verb.INVALID, text=f"no status is called {name[:80]!r}; there are: {', '.join(Status)}")

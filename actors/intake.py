@@ -1,0 +1,80 @@
+"""The intake: accepted events leave the inbox here and become hints to the repos they are about.
+
+Owns: the reading of raw bodies, in one bounded step each; what cannot be read is quarantined with its error.
+Rule: a row is marked by the transaction that handles it, never here; until then it is sent again every ``AGAIN_S``.
+"""
+
+import json
+from typing import Any
+
+from actors.actor import Actor
+from actors.mailbox import Mailbox
+from actors.world import Router, World
+from orch.core.ids import InboxId, IssueId, ProjectName
+from orch.core.messages import IntakeMessage, IssueChanged
+from orch.core.model import InboxRow, RowState
+from orch.logs import get_logger
+
+POLL_S = 10.0
+AGAIN_S = 60.0
+_log = get_logger("intake")
+
+
+class IntakeActor(Actor[IntakeMessage]):
+    """See the module's docstring."""
+
+    idle_s = POLL_S
+
+    def __init__(self, mailbox: Mailbox[IntakeMessage], world: World, router: Router) -> None:
+        super().__init__(mailbox)
+        self._world = world
+        self._router = router
+        self._sent: dict[InboxId, float] = {}
+
+    async def idle(self) -> None:
+        await self._replay()
+
+    async def started(self) -> None:
+        await self._replay()
+
+    async def handle(self, message: IntakeMessage) -> None:
+        del message
+        await self._replay()
+
+    async def _replay(self) -> None:
+        rows = await self._world.store.read(lambda tx: tx.pending_inbox())
+        now = self._world.clock.monotonic()
+        pending = {InboxId(row.id) for row in rows}
+        self._sent = {row: at for row, at in self._sent.items() if row in pending}
+        for row in rows:
+            sent_at = self._sent.get(InboxId(row.id))
+            if sent_at is not None and now - sent_at < AGAIN_S:
+                continue
+            self._sent[InboxId(row.id)] = now
+            await self._send(row)
+
+    async def _send(self, row: InboxRow) -> None:
+        parsed = parse_event(row.source, row.body)
+        if isinstance(parsed, str):
+            error = parsed
+            _log.warning("quarantined", row=row.id, source=row.source, error=error)
+            await self._world.store.transact(lambda tx: tx.mark_inbox(InboxId(row.id), RowState.PARKED, error))
+            return
+        project, issue = parsed
+        if project not in self._world.services:
+            await self._world.store.transact(lambda tx: tx.mark_inbox(InboxId(row.id), RowState.VOID, f"no project {project}"))
+            return
+        self._router.repo(project).tell(IssueChanged(issue=issue, inbox=InboxId(row.id)))
+
+
+def parse_event(source: str, body: bytes) -> tuple[ProjectName, IssueId] | str:
+    """Return which issue of which project an event is about, or the sentence that says why it cannot be read."""
+    if source != "local-board":
+        return f"no reader for events from {source!r}"
+    try:
+        data: Any = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        return f"not JSON: {error}"[:300]
+    if not isinstance(data, dict) or not isinstance(data.get("project"), str) or not isinstance(data.get("issue"), str):
+        return "an event needs the texts 'project' and 'issue'"
+    return ProjectName(data["project"]), IssueId(data["issue"])

@@ -1,0 +1,186 @@
+"""The outbox actor: what the line has decided to tell the world is told, in order, until it has been heard.
+
+Owns: the delivery of outbox rows to board, forge and chat: ordered per task and target, retried with backoff, parked
+visibly when a service refuses for good. Does not own what is said.
+Rule: a delivery never raises into the line. Every write is idempotent (a marker or a key), so that doing it twice is harmless.
+Races we accept: a crash after the write and before the mark repeats the write.
+"""
+
+from datetime import timedelta
+from typing import assert_never
+
+import anyio
+
+from actors.actor import Actor
+from actors.mailbox import Mailbox
+from actors.world import Router, Services, World
+from orch.core.effects import (
+    Alert,
+    Comment,
+    EditPullRequest,
+    KeepPrComment,
+    MarkMerged,
+    OpenPullRequest,
+    PostCommitStatus,
+    SetStatus,
+)
+from orch.core.errors import ExternalError, PermanentError, StoreError
+from orch.core.ids import ActivityId, IssueId, OutboxId
+from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened
+from orch.core.model import OutboxRow, PullRequestState, RowState
+from orch.core.outbox import read_row
+from orch.core.retry import backoff
+from orch.core.statuses import Status, StatusMap, map_states
+from orch.logs import get_logger
+from orch.ports import PushResult
+
+POLL_S = 10.0
+AT_ONCE = 8
+HELD_S = 0.5
+GIVE_UP_AFTER = timedelta(days=7)
+MARKER = "orch:status"
+_log = get_logger("outbox")
+
+
+class OutboxActor(Actor[OutboxMessage]):
+    """See the module's docstring."""
+
+    idle_s = POLL_S
+
+    def __init__(self, mailbox: Mailbox[OutboxMessage], world: World, router: Router) -> None:
+        super().__init__(mailbox)
+        self._world = world
+        self._router = router
+        self._going: set[OutboxId] = set()
+        self._timer: anyio.CancelScope | None = None
+
+    async def idle(self) -> None:
+        await self._deliver_due()
+
+    async def started(self) -> None:
+        await self._deliver_due()
+
+    async def handle(self, message: OutboxMessage) -> None:
+        match message:
+            case OutboxHint():
+                pass
+            case DeliveryEnded():
+                await self._record(message)
+            case _:
+                assert_never(message)
+        await self._deliver_due()
+
+    async def _deliver_due(self) -> None:
+        now = self._world.clock.now()
+        due, later = await self._world.store.read(lambda tx: (tx.due_outbox(now), tx.next_outbox_due()))
+        for row in due:
+            if row.id not in self._going and len(self._going) < AT_ONCE:
+                self._going.add(row.id)
+                self.children.start_soon(self._deliver, row)
+        if later is not None and later > now:
+            self._wake_at((later - now).total_seconds())
+
+    def _wake_at(self, seconds: float) -> None:
+        """Look again when the next row falls due; one timer, the newest wins."""
+        if self._timer is not None:
+            self._timer.cancel()
+        scope = self._timer = anyio.CancelScope()
+
+        async def wait() -> None:
+            with scope:
+                await self._world.clock.sleep(max(seconds, 0.01))
+                self.mailbox.tell(OutboxHint())
+
+        self.children.start_soon(wait)
+
+    async def _deliver(self, row: OutboxRow) -> None:
+        services = self._world.services.get(row.project)
+        try:
+            held = await self._write(row, services) if services is not None else "the project is not configured any more"
+        except PermanentError as error:
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=str(error)))
+        except (ExternalError, StoreError) as error:
+            retry_s = error.retry_after if isinstance(error, ExternalError) else None
+            retry_s = retry_s or backoff(row.tries + 1)
+            if self._world.clock.now() - row.created_at > GIVE_UP_AFTER:
+                retry_s = None
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=str(error), retry_s=retry_s))
+        else:
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=held or "", retry_s=HELD_S if held else None))
+
+    async def _record(self, ended: DeliveryEnded) -> None:
+        now = self._world.clock.now()
+        if not ended.error:
+            await self._world.store.transact(lambda tx: tx.end_outbox(ended.row, RowState.DONE))
+        elif ended.retry_s is not None:
+            due, error = now + timedelta(seconds=ended.retry_s), ended.error
+            await self._world.store.transact(lambda tx: tx.retry_outbox(ended.row, due, error))
+        else:
+            _log.error("parked", row=int(ended.row), error=ended.error)
+            await self._world.store.transact(lambda tx: tx.end_outbox(ended.row, RowState.PARKED, ended.error))
+        self._going.discard(ended.row)
+
+    # -------------------------------------------------------------------------------------------- one write
+
+    async def _write(self, row: OutboxRow, services: Services) -> str | None:
+        """Carry one row out; a returned sentence says why it is held for a moment."""
+        try:
+            effect = read_row(row.kind, row.payload)
+        except (ValueError, KeyError, TypeError) as error:
+            raise PermanentError("outbox", row.kind, f"unreadable row: {error}") from error
+        issue = IssueId(str(row.payload.get("issue", "")))
+        match effect:
+            case SetStatus():
+                return await self._set_status(services, issue, effect.status)
+            case Comment():
+                await services.board.add_comment(issue, role=effect.role, text=effect.text, key=row.key)
+            case OpenPullRequest():
+                pull = await services.forge.open_pull_request(effect.branch, title=effect.title, body=effect.body)
+                if row.task is not None:
+                    self._router.task(row.task).tell(PullRequestOpened(number=pull.number, url=pull.url))
+            case EditPullRequest():
+                state = PullRequestState.CLOSED if effect.close else None
+                await services.forge.edit_pull_request(effect.number, title=effect.title, body=effect.body, state=state)
+            case KeepPrComment():
+                await services.forge.keep_comment(effect.number, marker=MARKER, text=effect.text)
+            case PostCommitStatus():
+                await services.forge.post_status(effect.status)
+            case MarkMerged():
+                await self._mark_merged(services, effect)
+            case Alert():
+                await self._world.notifier.alert(row.project, effect)
+            case _:
+                assert_never(effect)
+        return None
+
+    async def _set_status(self, services: Services, issue: IssueId, status: Status) -> str | None:
+        """Set a column, but never over a person's command that nobody has handled yet."""
+        project = services.project.name
+        states = await self._states(services)
+        entries = [entry for entry in await services.board.fetch_activities(issue) if not entry.ours and entry.source]
+        ids: list[ActivityId] = [entry.id for entry in entries]
+        waiting = await self._world.store.read(lambda tx: tx.unhandled(project, ids))
+        if waiting:
+            self._router.repo(project).tell(IssueChanged(issue=issue))
+            return "a person's change of the card comes first"
+        target = states.state_for(status)
+        if target is not None:
+            await services.board.set_state(issue, target)
+        return None
+
+    async def _states(self, services: Services) -> StatusMap:
+        project = services.project
+        known = await self._world.store.read(lambda tx: tx.load_states(project.name))
+        if not known:
+            known = await services.board.fetch_states()
+            await self._world.store.transact(lambda tx: tx.save_states(project.name, known))
+        return map_states(known, {Status(key): name for key, name in project.statuses.items()})
+
+    async def _mark_merged(self, services: Services, effect: MarkMerged) -> None:
+        """Mark and read back first; only then delete the branch, at the landed head only."""
+        pull = await services.forge.mark_merged(effect.number, effect.sha)
+        if pull.state is not PullRequestState.MERGED:
+            raise PermanentError("forge", "mark merged", f"pull request {effect.number} is still {pull.state}")
+        deleted = await services.mirror.delete_branch(effect.branch, expected=effect.head)
+        if deleted.result is not PushResult.PUSHED:
+            _log.warning("branch kept", branch=effect.branch, outcome=deleted.result.value, detail=deleted.detail)

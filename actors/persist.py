@@ -1,0 +1,146 @@
+"""From a decision to rows: one transaction writes the task, its jobs, its history and its outbox.
+
+Owns: the meaning of every store and outbox effect inside a transaction, and the hints that follow the commit.
+Rule: called inside ``store.transact``; ``send_hints`` afterwards, when the rows are on disk.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import assert_never, final
+
+from actors.world import Router
+from orch.core.effects import (
+    Alert,
+    CancelJobs,
+    CancelRun,
+    Comment,
+    EditPullRequest,
+    EnterTrain,
+    KeepPrComment,
+    MarkMerged,
+    OpenPullRequest,
+    OutboxEffect,
+    PostCommitStatus,
+    QueueJob,
+    RecordTransition,
+    RecordVerdict,
+    RequeueJob,
+    SetStatus,
+    WakeRepo,
+    WakeSlots,
+)
+from orch.core.ids import IssueId, ProjectName, TaskRow
+from orch.core.messages import JobsWaiting, LandingHint, OutboxHint, TaskTouched
+from orch.core.model import JobState, NewJob, Outcome, RunMode, Task
+from orch.core.outbox import write_row
+from orch.core.turn import Decided
+from orch.ports import Tx
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hints:
+    """Who is to look at the store after the commit. *cancel* asks the task's own actor to cancel what it runs."""
+
+    project: ProjectName
+    task: TaskRow | None = None
+    slots: bool = False
+    repo: bool = False
+    outbox: bool = False
+    cancel: bool = False
+
+
+def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
+    """Write *decided* and return the task as it now is in the store."""
+    task = decided.task
+    slots = repo = outbox = cancel = False
+    for effect in decided.effects:
+        match effect:
+            case QueueJob():
+                tx.add_job(_new_job(task, effect, at))
+            case RequeueJob():
+                if (job := tx.active_job(task.row)) is not None:
+                    tx.requeue_job(job.id, mode=effect.mode, not_before=effect.not_before, at=at)
+            case CancelJobs():
+                tx.cancel_jobs(task.row, at)
+            case EnterTrain():
+                task = replace(task, train_seq=tx.next_train_seq(task.project))
+            case RecordTransition():
+                tx.add_transition(effect.transition)
+            case RecordVerdict():
+                tx.save_verdict(effect.verdict)
+            case WakeSlots():
+                slots = True
+            case WakeRepo():
+                repo = True
+            case CancelRun():
+                cancel = True
+                end_runs(tx, task.row, at)
+            case (
+                SetStatus()
+                | Comment()
+                | OpenPullRequest()
+                | EditPullRequest()
+                | KeepPrComment()
+                | PostCommitStatus()
+                | MarkMerged()
+                | Alert()
+            ):
+                outbox = True
+                tell_world(tx, effect, project=task.project, task=task.row, issue=task.issue, at=at)
+            case _:
+                assert_never(effect)
+    tx.save_task(task)
+    return task, Hints(project=task.project, task=task.row, slots=slots, repo=repo, outbox=outbox, cancel=cancel)
+
+
+def _new_job(task: Task, effect: QueueJob, at: datetime) -> NewJob:
+    return NewJob(
+        task=task.row,
+        project=task.project,
+        stage=effect.stage,
+        role=effect.role,
+        mode=effect.mode,
+        priority=effect.priority,
+        not_before=effect.not_before,
+        feedback=effect.feedback,
+        at=at,
+    )
+
+
+def tell_world(tx: Tx, effect: OutboxEffect, *, project: ProjectName, task: TaskRow | None, issue: IssueId, at: datetime) -> None:
+    """Add the outbox row of one effect."""
+    tx.add_outbox(write_row(effect, project=project, task=task, issue=issue, at=at))
+
+
+def end_runs(tx: Tx, row: TaskRow, at: datetime) -> None:
+    """End what the task has running; called while its attempt is still the one they carry."""
+    for run in tx.list_runs(task=row, running=True):
+        tx.save_run(replace(run, outcome=Outcome.CANCELLED, ended_at=at))
+
+
+def end_job(tx: Tx, row: TaskRow, *, good: bool) -> None:
+    """End the task's running job, unless a decision puts it back (call before ``apply``)."""
+    job = tx.active_job(row)
+    if job is not None and job.state is JobState.RUNNING:
+        tx.end_job(job.id, JobState.DONE if good else JobState.FAILED)
+
+
+def send_hints(router: Router, hints: Hints) -> None:
+    """Wake whoever the commit concerns."""
+    if hints.slots:
+        router.slots.tell(JobsWaiting())
+    if hints.repo:
+        router.repo(hints.project).tell(LandingHint())
+    if hints.outbox:
+        router.outbox.tell(OutboxHint())
+    if hints.task is not None:
+        router.publisher.tell(TaskTouched(task=hints.task))
+
+
+def requeue_lost_runs(tx: Tx, row: TaskRow, at: datetime) -> None:
+    """End the runs of an actor that crashed; an agent's job goes back as a continuation, keeping its place."""
+    for run in tx.list_runs(task=row, running=True):
+        tx.save_run(replace(run, outcome=Outcome.CRASHED, detail="interrupted: its actor was restarted", ended_at=at))
+        if run.job is not None:
+            tx.requeue_job(run.job, mode=RunMode.CONTINUATION, not_before=None, at=at)

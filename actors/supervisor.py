@@ -1,0 +1,208 @@
+"""The supervisor: starts every actor, keeps it alive, and is how the others and the edges reach it.
+
+Owns: the registry of actors and mailboxes, restarts (3 within 60 s), and what follows when that was not enough.
+
+Desired properties: a failing actor stops no other; an idle task costs a row; nothing is lost that was committed.
+Design: a mailbox outlives its actor, so a restart loses only the message that crashed it (it is dead-lettered: logged, and
+found again in the store). A task or repo actor is started by the first message to it. A task's actor that keeps crashing
+parks its task; any other is tried again after a pause, and ``ready()`` names it meanwhile.
+Races we accept: a message told to an actor in the moment of its retirement starts it anew.
+"""
+
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from actors.actor import Actor, Failure, guard
+from actors.desk import DeskActor
+from actors.intake import IntakeActor
+from actors.mailbox import Mailbox, OneReply
+from actors.outbox import OutboxActor
+from actors.persist import Hints, apply, send_hints
+from actors.publisher import Publisher
+from actors.repo import RepoActor
+from actors.slots import AgentSlots, CommandSlots
+from actors.task import TaskActor
+from actors.world import World
+from orch.core.decide_evidence import actor_failed
+from orch.core.errors import StoreError
+from orch.core.ids import ProjectName, TaskRow
+from orch.core.messages import (
+    Answer,
+    Asked,
+    CommandSlotMessage,
+    DeskMessage,
+    Handle,
+    InboxHint,
+    IntakeMessage,
+    JobsWaiting,
+    LandingHint,
+    OutboxHint,
+    OutboxMessage,
+    PersonCommand,
+    PublisherMessage,
+    RepoMessage,
+    SlotMessage,
+    TaskHint,
+    TaskMessage,
+    TaskTouched,
+)
+from orch.core.model import Awaiting
+from orch.logs import get_logger
+from orch.ports import Feed, Tx
+
+M = TypeVar("M")
+RESTARTS = 3
+WITHIN_S = 60.0
+PAUSE_S = 30.0
+ASK_S = 10.0
+UNDER_WAY = (Awaiting.GATE, Awaiting.DEPLOYING)
+_log = get_logger("supervisor")
+
+
+class Supervisor:
+    """See the module's docstring. It is the ``Router`` of the actors and the ``Control`` of the edges."""
+
+    def __init__(self, world: World, *, strict: bool = False) -> None:
+        self._world = world
+        self._strict = strict
+        self._group: TaskGroup
+        self._tasks: dict[TaskRow, Mailbox[TaskMessage]] = {}
+        self._repos: dict[ProjectName, Mailbox[RepoMessage]] = {}
+        self._not_ready: dict[str, str] = {"actors": "starting"}
+        self._desk: Mailbox[DeskMessage] = Mailbox("desk", size=256)
+        self.slots: Mailbox[SlotMessage] = Mailbox("slots", size=16, hints=(JobsWaiting,))
+        self.commands: Mailbox[CommandSlotMessage] = Mailbox("commands")
+        self.outbox: Mailbox[OutboxMessage] = Mailbox("outbox", hints=(OutboxHint,))
+        self.intake: Mailbox[IntakeMessage] = Mailbox("intake", size=16, hints=(InboxHint,))
+        self.publisher: Mailbox[PublisherMessage] = Mailbox("publisher", size=4096, hints=(TaskTouched,))
+        self._publisher = Publisher(self.publisher, world)
+
+    # -------------------------------------------------------------------------------------------- life
+
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Start everything and work until cancelled."""
+        world = self._world
+        async with anyio.create_task_group() as group:
+            self._group = group
+            self._keep(self.publisher, lambda _: self._publisher)
+            self._keep(self.commands, lambda _: CommandSlots(self.commands, world))
+            self._keep(self.outbox, lambda _: OutboxActor(self.outbox, world, self))
+            self._keep(self._desk, lambda _: DeskActor(self._desk, world, self))
+            for project in world.services:
+                self.repo(project)
+            await self._wake_tasks()
+            self._keep(self.slots, lambda _: AgentSlots(self.slots, world, self))
+            self._keep(self.intake, lambda _: IntakeActor(self.intake, world, self))
+            self._not_ready.pop("actors", None)
+            task_status.started()
+
+    async def _wake_tasks(self) -> None:
+        """Start the actors of the tasks that have something of the daemon's own to go on with; the rest sleep."""
+        tasks = await self._world.store.read(lambda tx: tx.list_tasks(live=True, limit=1_000_000))
+        for task in tasks:
+            if task.awaiting in UNDER_WAY and task.park is None:
+                self.task(task.row).tell(TaskHint())
+
+    def _keep(
+        self,
+        mailbox: Mailbox[M],
+        make: Callable[[bool], Actor[M]],
+        *,
+        on_retire: Callable[[], None] = lambda: None,
+        give_up: Callable[[Failure], Any] | None = None,
+    ) -> None:
+        self._group.start_soon(self._keep_alive, mailbox, make, on_retire, give_up)
+
+    async def _keep_alive(
+        self,
+        mailbox: Mailbox[Any],
+        make: Callable[[bool], Actor[Any]],
+        on_retire: Callable[[], None],
+        give_up: Callable[[Failure], Any] | None,
+    ) -> None:
+        """Run one actor; restart it from the store when it crashes, at most RESTARTS times within WITHIN_S."""
+        crashes: deque[float] = deque(maxlen=RESTARTS)
+        restarted = False
+        while True:
+            failure = await guard(make(restarted), on_retire, strict=self._strict)
+            if failure is None:
+                return
+            restarted = True
+            now = self._world.clock.monotonic()
+            often = len(crashes) == RESTARTS and now - crashes[0] <= WITHIN_S
+            crashes.append(now)
+            _log.error("restarting", actor=mailbox.name, error=failure.error, message=failure.message, often=often)
+            if not often:
+                continue
+            crashes.clear()
+            if give_up is not None:
+                await give_up(failure)
+                return
+            self._not_ready[mailbox.name] = failure.error
+            await self._world.clock.sleep(PAUSE_S)
+            self._not_ready.pop(mailbox.name, None)
+
+    # -------------------------------------------------------------------------------------------- Router
+
+    def task(self, row: TaskRow) -> Handle[TaskMessage]:
+        """Return the task's mailbox, with its actor started."""
+        mailbox = self._tasks.get(row)
+        if mailbox is None:
+            mailbox = self._tasks[row] = Mailbox(f"task-{int(row)}", size=256, hints=(TaskHint,))
+            self._keep(
+                mailbox,
+                lambda restarted: TaskActor(mailbox, self._world, self, row, restarted=restarted),
+                on_retire=lambda: self._forget_task(row),
+                give_up=lambda failure: self._park_task(row, failure),
+            )
+        return mailbox
+
+    def _forget_task(self, row: TaskRow) -> None:
+        del self._tasks[row]
+
+    async def _park_task(self, row: TaskRow, failure: Failure) -> None:
+        """The task's actor crashed too often."""
+        self._tasks.pop(row).close()
+
+        def work(tx: Tx) -> Hints | None:
+            task = tx.load_task(row)
+            if task is None:
+                return None
+            context = self._world.context(task.project)
+            told = f"{failure.error} while handling {failure.message}"
+            return apply(tx, actor_failed(context, task, told), at=context.now)[1]
+
+        try:
+            hints = await self._world.store.transact(work)
+        except StoreError as error:
+            _log.error("task not parked", row=int(row), error=str(error))
+            return
+        if hints is not None:
+            send_hints(self, hints)
+
+    def repo(self, project: ProjectName) -> Handle[RepoMessage]:
+        """Return the repo's mailbox, with its actor started."""
+        mailbox = self._repos.get(project)
+        if mailbox is None:
+            mailbox = self._repos[project] = Mailbox(f"repo-{project}", hints=(LandingHint,))
+            self._keep(mailbox, lambda _: RepoActor(mailbox, self._world, self, project))
+        return mailbox
+
+    # -------------------------------------------------------------------------------------------- Control
+
+    async def ask(self, command: PersonCommand) -> Answer:
+        """Hand a person's command to the desk and wait for its answer."""
+        reply: OneReply[Answer] = OneReply()
+        self._desk.tell(Asked(command=command, reply=reply))
+        return await reply.wait(ASK_S, type(command).__name__)
+
+    def ready(self) -> Mapping[str, str]:
+        return dict(self._not_ready)
+
+    @property
+    def feed(self) -> Feed:
+        return self._publisher

@@ -1,0 +1,185 @@
+"""Decisions that people make: approve, reject, confirm, stop, resume, and a trigger set on the board.
+
+Owns: which command means something in which state, and the one sentence of answer where it does not.
+Rule: a decision is for the artefacts or SHA that were shown; the first committed wins; comments never drive the line.
+"""
+
+from typing import assert_never
+
+from orch.core.decide_task import advance
+from orch.core.effects import CancelJobs, CancelRun, EditPullRequest
+from orch.core.gates import Evidence
+from orch.core.ids import Attempt
+from orch.core.messages import Answer, Decide, Decision, TriggerSet, Verb
+from orch.core.model import Awaiting, Counters, Feedback, ParkReason, Task
+from orch.core.render import (
+    render_already_decided,
+    render_cancelled,
+    render_no_reason,
+    render_not_allowed,
+    render_pr_body,
+    render_pr_title,
+    render_resumed,
+    render_stale_decision,
+    render_trigger_useless,
+)
+from orch.core.stages import Move, Role, Stage, is_terminal
+from orch.core.statuses import Status
+from orch.core.turn import Context, Decided, Turn
+
+
+def _done(text: str, task: Task) -> Answer:
+    return Answer(verb=Verb.DONE, text=text, id=task.work_item)
+
+
+def _refused(text: str, task: Task) -> Answer:
+    return Answer(verb=Verb.REFUSED, text=text, id=task.work_item)
+
+
+def decided(context: Context, task: Task, command: Decide, *, active: bool) -> Decided:
+    """A person decided by page, CLI or chat. *active* says whether the task has a queued or running job."""
+    turn = Turn(context, task)
+    match command.decision:
+        case Decision.APPROVE | Decision.REJECT | Decision.CONFIRM_DEPLOY:
+            answer = _decide_shown(turn, command)
+        case Decision.STOP:
+            answer = _stop(turn, command.by)
+        case Decision.RESUME:
+            answer = _resume(turn, command.by, active=active)
+        case _:
+            assert_never(command.decision)
+    return turn.end(answer) if answer.verb is Verb.DONE else turn.ignore(answer)
+
+
+def _decide_shown(turn: Turn, command: Decide) -> Answer:
+    """A decision about what was shown: it must name it, and it must still be the current one."""
+    task = turn.task
+    waiting = _awaits(task, command.decision)
+    if not waiting:
+        return _refused(render_already_decided(task.stage, turn.language), task)
+    if command.shown is None:
+        return Answer(verb=Verb.INVALID, text=f"say which SHA you decide about ('shown'); now shown: {task.shown}")
+    if command.shown != task.shown:
+        return _refused(render_stale_decision(command.shown, task.shown, turn.language), task)
+    return _decide(turn, command.decision, command.by, command.reason)
+
+
+def _awaits(task: Task, decision: Decision) -> bool:
+    if task.park is not None:
+        return False
+    if decision is Decision.APPROVE:
+        return task.stage is Stage.ANALYSIS and task.awaiting is Awaiting.APPROVAL
+    if decision is Decision.CONFIRM_DEPLOY:
+        return task.stage is Stage.DEPLOY and task.awaiting is Awaiting.CONFIRM
+    return (task.stage is Stage.ANALYSIS and task.awaiting is Awaiting.APPROVAL) or (
+        task.stage is Stage.DEPLOY and task.awaiting is Awaiting.CONFIRM
+    )
+
+
+def _decide(turn: Turn, decision: Decision, by: str, reason: str) -> Answer:
+    """Carry out a decision that the task awaits."""
+    task = turn.task
+    people = turn.project.deployers if task.stage is Stage.DEPLOY else turn.project.approvers
+    if people and by not in people:
+        return _refused(render_not_allowed(by, decision.value, turn.language), task)
+    if decision is Decision.APPROVE:
+        turn.record(task.stage, task.stage, "approved", str(task.shown)[:12], by)
+        advance(turn, Evidence(approved=True))
+        return _done(f"{task.work_item}: approved", task)
+    if decision is Decision.CONFIRM_DEPLOY:
+        turn.record(task.stage, task.stage, "deploy-confirmed", str(task.shown)[:12], by)
+        turn.set(awaiting=Awaiting.DEPLOYING)
+        return _done(f"{task.work_item}: the deploy begins", task)
+    if task.stage is Stage.DEPLOY:
+        turn.park(ParkReason.DEPLOY_DECLINED, f"declined by {by}: {reason}" if reason else f"declined by {by}")
+        return _done(f"{task.work_item}: the deploy is declined", task)
+    told = reason.strip() or render_no_reason(turn.language)
+    turn.record(task.stage, task.stage, "rejected", told[:500], by)
+    turn.move(Move.RETURNED, cause="rejected", by=by)
+    turn.queue(feedback=Feedback(kind="rejected", text=told))
+    return _done(f"{task.work_item}: rejected, the analyst works on it again", task)
+
+
+def _stop(turn: Turn, by: str) -> Answer:
+    """End the task: fence what runs, cancel what is queued, leave the landing queue, close the pull request."""
+    task = turn.task
+    if is_terminal(task.stage):
+        return Answer(verb=Verb.NOTHING, text=f"{task.work_item} is {task.stage} already", id=task.work_item)
+    turn.emit(CancelJobs(), CancelRun())
+    turn.set(cancel_requested_at=turn.context.now, attempt=Attempt(task.attempt + 1), train_seq=None)
+    turn.move(Move.STOPPED, cause="stopped", by=by)
+    if task.pr_number is not None and task.landed is None:
+        title, body = render_pr_title(task, True), render_pr_body(task, turn.language)
+        turn.emit(EditPullRequest(number=task.pr_number, title=title, body=body, close=True))
+    text = render_cancelled(task.work_item, task.landed, turn.language)
+    turn.comment(Role.STREAM, text, "cancelled")
+    return _done(text, task)
+
+
+def _resume(turn: Turn, by: str, *, active: bool) -> Answer:
+    """Take a parked task on at its stage, with its counters reset."""
+    task = turn.task
+    if is_terminal(task.stage) or task.park is None:
+        return _refused(f"{task.work_item} is not parked: there is nothing to resume", task)
+    evidence = task.park.evidence
+    turn.set(park=None, counters=Counters(), note="")
+    turn.record(task.stage, task.stage, "resumed", by=by)
+    turn.comment(Role.STREAM, render_resumed(by, task.stage, turn.language), f"resumed:{turn.context.now.isoformat()}")
+    if task.stage in (Stage.DEPLOY_STAGING, Stage.DEPLOY):
+        advance(turn, Evidence())
+    elif not active:
+        turn.queue(feedback=Feedback(kind="resumed", text=evidence))
+    return _done(f"{task.work_item}: resumed at {task.stage}", task)
+
+
+# ------------------------------------------------------------------------------------------------ board triggers
+
+
+def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool) -> Decided:
+    """A person set a trigger status. Where it means nothing now: one comment, and the derived status again."""
+    turn = Turn(context, task)
+    match trigger.trigger:
+        case Status.TO_ANALYSE:
+            if _relaunch(turn, trigger, active=active):
+                return turn.end(show=True)
+            if active:
+                return turn.end(show=True)
+        case Status.APPROVED:
+            if _awaits(task, Decision.APPROVE):
+                return _board_decision(turn, Decision.APPROVE, trigger)
+        case Status.REJECTED:
+            if _awaits(task, Decision.REJECT):
+                return _board_decision(turn, Decision.REJECT, trigger)
+        case Status.CONFIRM_DEPLOY:
+            if _awaits(task, Decision.CONFIRM_DEPLOY):
+                return _board_decision(turn, Decision.CONFIRM_DEPLOY, trigger)
+        case Status.STOP:
+            if not is_terminal(task.stage):
+                _stop(turn, trigger.by)
+                return turn.end(show=True)
+        case _:
+            raise ValueError(f"{trigger.trigger} is no trigger")
+    return _useless(turn, trigger, render_trigger_useless(trigger.trigger, task, turn.language))
+
+
+def _board_decision(turn: Turn, decision: Decision, trigger: TriggerSet) -> Decided:
+    answer = _decide(turn, decision, trigger.by, trigger.reason)
+    if answer.verb is not Verb.DONE:
+        return _useless(turn, trigger, answer.text)
+    return turn.end(answer, show=True)
+
+
+def _useless(turn: Turn, trigger: TriggerSet, text: str) -> Decided:
+    turn.comment(Role.STREAM, text, f"useless:{trigger.entries[-1] if trigger.entries else trigger.at.isoformat()}")
+    return turn.end(show=True)
+
+
+def _relaunch(turn: Turn, trigger: TriggerSet, *, active: bool) -> bool:
+    """In analysis without an active job ``to_analyse`` launches the analyst again, parked or not."""
+    task = turn.task
+    if task.stage is not Stage.ANALYSIS or active:
+        return False
+    turn.set(park=None, counters=Counters() if task.park else task.counters)
+    turn.record(task.stage, task.stage, "relaunched", by=trigger.by)
+    turn.queue(feedback=Feedback(kind="relaunched", text=""))
+    return True

@@ -1,0 +1,159 @@
+"""Decisions about one repo: which trigger an issue's activity stands for, whether it may enter the line, what lands next.
+
+Owns: the reading of activity entries, QG-0's consequence, the choice of the landing queue's next member, and the
+membership check of a landing. Rule: pure; the plan is made anew from the store at every event.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from orch.core.gates import Qg0Problem, qg0
+from orch.core.ids import ActivityId, Sha, TaskRow
+from orch.core.model import Activity, BoardComment, BoardIssue, Candidate, Limits, Repo, Task
+from orch.core.stages import Stage, is_terminal
+from orch.core.statuses import Status, StatusMap
+
+# ------------------------------------------------------------------------------------------------ triggers
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """The one trigger that counts among an issue's unhandled entries, and every entry that is handled with it.
+
+    *trigger* is None when the entries mean nothing: they are marked handled all the same.
+    """
+
+    trigger: Status | None
+    entry: Activity | None
+    handled: tuple[ActivityId, ...]
+
+
+def choose_trigger(
+    entries: Sequence[Activity], unhandled: Collection[ActivityId], states: StatusMap, column: str | None
+) -> Chosen:
+    """Choose among *entries* (oldest first) of one issue whose current column is *column*.
+
+    Entries of our own users are echoes. An entry counts only with an old state and a new state of this project. STOP
+    always counts; otherwise only the newest human entry does, and only while the column agrees with it.
+    """
+    fresh = [entry for entry in entries if entry.id in unhandled]
+    handled = tuple(entry.id for entry in fresh)
+    human = [
+        entry
+        for entry in fresh
+        if not entry.ours and entry.source is not None and entry.target is not None and entry.target in states.groups
+    ]
+    for entry in reversed(human):
+        if entry.target is not None and states.trigger_of(entry.target) is Status.STOP:
+            return Chosen(trigger=Status.STOP, entry=entry, handled=handled)
+    if not human or human[-1].target is None or human[-1].target != column:
+        return Chosen(trigger=None, entry=None, handled=handled)
+    return Chosen(trigger=states.trigger_of(human[-1].target), entry=human[-1], handled=handled)
+
+
+def rejection_reason(comments: Sequence[BoardComment], task: Task | None) -> str:
+    """Return the newest human comment that is newer than the artefacts it speaks about, or an empty string."""
+    if task is None:
+        return ""
+    human = [comment for comment in comments if not comment.ours and comment.created_at >= task.updated_at]
+    return human[-1].text if human else ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Enter:
+    """Make a task."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refuse:
+    """QG-0 failed: ``blocked`` and one comment that lists each problem."""
+
+    problems: tuple[Qg0Problem, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
+    """The live task's own actor decides."""
+
+    task: TaskRow
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Useless:
+    """Nothing to do but one comment."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Nothing:
+    """Nothing to do."""
+
+
+Entry = Enter | Refuse | Forward | Useless | Nothing
+
+
+def decide_trigger(trigger: Status | None, issue: BoardIssue, live: Task | None, newest: Task | None, limits: Limits) -> Entry:
+    """Say what a trigger on *issue* means for the repo."""
+    if trigger is None:
+        return Nothing()
+    if live is not None:
+        return Forward(task=live.row)
+    if trigger is not Status.TO_ANALYSE:
+        return Nothing() if trigger is Status.STOP else Useless()
+    if newest is not None and newest.stage is Stage.DONE:
+        return Useless()
+    problems = qg0(issue.title, issue.text, limits)
+    return Refuse(problems=problems) if problems else Enter()
+
+
+# ------------------------------------------------------------------------------------------------ landing
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Land:
+    """Take this task as the next candidate."""
+
+    task: TaskRow
+    head: Sha
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Nothing lands now; *why* is for people."""
+
+    why: str
+
+
+def plan_landing(queue: Sequence[Task], repo: Repo, *, busy: bool) -> Land | Hold:
+    """Choose what lands next: one at a time, in the queue's order; under a freeze only exempt tasks."""
+    if busy:
+        return Hold(why="another landing is under way")
+    admitted = [task for task in queue if task.exempt or repo.freeze is None]
+    if not admitted:
+        return Hold(why="the repo is frozen" if queue else "the landing queue is empty")
+    first = admitted[0]
+    if first.head is None:
+        return Hold(why=f"{first.work_item} has no head")
+    return Land(task=first.row, head=first.head)
+
+
+def membership_fault(candidate: Candidate, members: Sequence[Task | None], repo: Repo) -> str | None:
+    """Return why *candidate* may not land any more, or None. *members* are its tasks as the store has them now."""
+    for member, task in zip(candidate.members, members, strict=True):
+        if task is None or is_terminal(task.stage) or task.cancel_requested_at is not None:
+            return f"task {int(member.task)} left the line"
+        if task.stage is not Stage.DEPLOY_STAGING or task.train_seq is None or task.park is not None:
+            return f"{task.work_item} left the landing queue"
+        if task.head != member.head:
+            return f"{task.work_item} has a newer head"
+        if repo.freeze is not None and not task.exempt:
+            return "the repo is frozen"
+    return None

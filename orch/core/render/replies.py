@@ -1,0 +1,74 @@
+"""Replies to what a person did: a trigger that does nothing now, a decision too late, a decision not allowed.
+
+Owns: those comments, and which action exists for a task right now. Rule: each reply says that nothing was changed, and what
+would change something; it is one comment.
+"""
+
+from orch.core.ids import Sha
+from orch.core.model import Awaiting, Task
+from orch.core.render.catalogue import say
+from orch.core.render.figures import short_sha
+from orch.core.render.quote import code, inline, plain
+from orch.core.stages import Stage, is_terminal
+from orch.core.statuses import DEFAULT_NAMES, Status
+
+_ACTIONS = {
+    Awaiting.APPROVAL: "approval",
+    Awaiting.INPUT: "input",
+    Awaiting.CONFIRM: "confirm",
+    Awaiting.MERGE: "merge",
+    Awaiting.DEPLOYING: "deploying",
+}
+
+
+def render_action(task: Task | None, language: str) -> str:
+    """Say in plain text what a person can do about *task* right now (None: the card never entered the line)."""
+    if task is None:
+        return say(language, "action.none_yet")
+    if is_terminal(task.stage):
+        return say(language, f"action.{task.stage}")
+    if task.cancel_requested_at is not None:
+        return say(language, "action.stopping")
+    if task.park is not None:
+        reason = say(language, f"park.{task.park.reason}")
+        return say(language, "action.parked", reason=reason, command=f"orch resume {plain(task.work_item, 40)}")
+    return say(language, f"action.{_ACTIONS.get(task.awaiting, 'working')}")
+
+
+def render_trigger_useless(trigger: Status, task: Task | None, language: str) -> str:
+    """A trigger status was set where it means nothing: say so, and which action exists now."""
+    parts = [say(language, "useless.line", trigger=DEFAULT_NAMES[trigger])]
+    if task is not None:
+        stage = say(language, f"stage.{task.stage}")
+        parts.append(say(language, "useless.where", work_item=inline(task.work_item), stage=stage))
+    parts.append(inline(render_action(task, language), 500))
+    return " ".join(parts)
+
+
+def render_stale_decision(shown: Sha | None, current: Sha | None, language: str) -> str:
+    """A decision was for a version that is not the current one; *shown* None: it named none, *current* None: there is none."""
+    if current is None:
+        return say(language, "stale.nothing")
+    if shown is None:
+        return say(language, "stale.unnamed", current=code(short_sha(current)))
+    return say(language, "stale.other", shown=code(short_sha(shown)), current=code(short_sha(current)))
+
+
+def render_already_decided(stage: Stage, language: str) -> str:
+    """The first decision won; this one came later."""
+    return say(language, "decided.line", stage=say(language, f"stage.{stage}"))
+
+
+def render_no_reason(language: str) -> str:
+    """The fixed note that stands in for the reason of a rejection without a comment."""
+    return say(language, "no_reason.line")
+
+
+def render_not_allowed(by: str, what: str, language: str) -> str:
+    """A person decided who may not; *what* names the decision."""
+    return say(language, "not_allowed.line", by=inline(by, 80), what=inline(what, 80))
+
+
+def render_dependency_released(on: str, language: str) -> str:
+    """A dependency was cancelled, and that releases the task."""
+    return say(language, "dependency.released", on=inline(on, 80))

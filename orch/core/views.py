@@ -1,0 +1,371 @@
+"""What people are shown about a task: its status, what it waits for, and the JSON-ready view of it.
+
+Owns: the one derivation of the shown status, the why sentence, and the shape of a task in snapshots. It reads
+nothing: ``orch.snapshots`` loads the facts. Rule: everything here is derived; nothing of it is ever read back as state.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import assert_never, final
+
+from orch.core.model import Awaiting, Freeze, Job, JobState, ParkReason, Repo, Run, RunKind, Task, Transition, Usage
+from orch.core.render.catalogue import say
+from orch.core.render.figures import render_duration, render_moment, short_sha, tokens_cached, tokens_in
+from orch.core.render.quote import clean, cut, plain
+from orch.core.stages import Stage, is_landed, is_terminal
+from orch.core.statuses import Status
+
+EVIDENCE_MAX = 4000
+NAMES_MAX = 10
+
+_ANALYSIS = {Awaiting.APPROVAL: Status.IN_REVIEW, Awaiting.INPUT: Status.NEEDS_INPUT}
+_DEPLOY = {Awaiting.DEPLOYING: Status.DEPLOYING, Awaiting.CONFIRM: Status.AWAITING_DEPLOY}
+
+
+def status_of(task: Task) -> Status:
+    """Return the board status that *task* shows."""
+    if task.park is not None and not is_terminal(task.stage):
+        return Status.BLOCKED
+    match task.stage:
+        case Stage.ANALYSIS:
+            return _ANALYSIS.get(task.awaiting, Status.ANALYSIS)
+        case Stage.ARCHITECTURE | Stage.DEVELOPMENT | Stage.DEPLOY_STAGING:
+            return Status.IN_PROGRESS
+        case Stage.REVIEW:
+            return Status.CODE_REVIEW
+        case Stage.TESTING:
+            return Status.TESTING
+        case Stage.DEPLOY:
+            return _DEPLOY.get(task.awaiting, Status.IN_PROGRESS)
+        case Stage.DONE:
+            return Status.DONE
+        case Stage.CANCELLED:
+            return Status.CANCELLED
+        case _:
+            assert_never(task.stage)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFacts:
+    """A task with what its view needs to know around it.
+
+    *runs* are all of the task's, oldest first. *dependencies* and *open_dependencies* are names for people; the open ones
+    are those that hold the task. *landing_position* counts from 1. *slots* is None where the limit is not known.
+    """
+
+    task: Task
+    runs: Sequence[Run] = ()
+    job: Job | None = None
+    dependencies: Sequence[str] = ()
+    open_dependencies: Sequence[str] = ()
+    history: Sequence[Transition] = ()
+    repo: Repo | None = None
+    landing_position: int | None = None
+    slots_busy: int = 0
+    slots: int | None = None
+
+    def running(self) -> Run | None:
+        """Return the newest run that has not ended."""
+        return next((run for run in reversed(self.runs) if run.ended_at is None and run.outcome is None), None)
+
+    def freeze(self) -> Freeze | None:
+        """Return the freeze that this task heeds (a fix heeds none)."""
+        return None if self.repo is None or self.task.exempt else self.repo.freeze
+
+
+# ------------------------------------------------------------------------------------------------ why
+
+
+def why(facts: TaskFacts, now: datetime, language: str = "en") -> str:
+    """Say in one or two plain sentences what the task waits for, since when, and what would move it on."""
+    task, since = facts.task, _Since(now, language)
+    if is_terminal(task.stage):
+        return say(language, f"why.{task.stage}", since=since(task.finished_at or task.updated_at))
+    if task.cancel_requested_at is not None:
+        return say(language, "why.stopping", since=since(task.cancel_requested_at))
+    if task.park is not None:
+        return _why_parked(task, since)
+    told = _why_waiting(facts, since)
+    note = plain(task.note, 300)
+    return f"{told} {note}" if note else told
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class _Since:
+    """Words for "since when", bound to a present moment and a language."""
+
+    now: datetime
+    language: str
+
+    def __call__(self, at: datetime) -> str:
+        passed = render_duration((self.now - at).total_seconds())
+        return say(self.language, "why.since", moment=render_moment(at), duration=passed)
+
+
+def _why_parked(task: Task, since: _Since) -> str:
+    assert task.park is not None
+    language, park = since.language, task.park
+    told = say(
+        language,
+        "why.parked",
+        since=since(park.since),
+        reason=say(language, f"park.{park.reason}"),
+        evidence=plain(park.evidence, 240),
+    ).strip()
+    if park.reason is ParkReason.INFRASTRUCTURE:
+        onward = say(language, "why.parked_clears")
+    else:
+        onward = say(language, "why.parked_person", command=f"orch resume {task.work_item}")
+    return f"{told} {onward}"
+
+
+def _why_waiting(facts: TaskFacts, since: _Since) -> str:
+    task, language = facts.task, since.language
+    began = since(task.updated_at)
+    match task.awaiting:
+        case Awaiting.AGENT:
+            return _why_agent(facts, since)
+        case Awaiting.APPROVAL:
+            return say(language, "why.approval", since=began, approve=f"orch approve {task.work_item}")
+        case Awaiting.INPUT:
+            return say(language, "why.input", since=began)
+        case Awaiting.GATE:
+            return _why_gate(facts, since)
+        case Awaiting.LANDING:
+            return _why_landing(facts, since)
+        case Awaiting.MERGE:
+            number = f"#{task.pr_number}" if task.pr_number is not None else "–"
+            return say(language, "why.merge", since=began, number=number)
+        case Awaiting.CONFIRM:
+            told = say(language, "why.confirm", since=began, confirm=f"orch confirm-deploy {task.work_item}")
+            return _after_freeze(facts, since, told)
+        case Awaiting.DEPLOYING:
+            return say(language, "why.deploying", since=began)
+        case Awaiting.NOTHING:
+            return say(language, "why.nothing")
+        case _:
+            assert_never(task.awaiting)
+
+
+def _why_agent(facts: TaskFacts, since: _Since) -> str:
+    """A job is running, queued behind something, or about to be queued. The first two obstacles are named."""
+    language, job, run = since.language, facts.job, facts.running()
+    if run is not None:
+        return _why_run(run, since)
+    if job is None:
+        return say(language, "why.unqueued")
+    if job.state is JobState.RUNNING:
+        return say(language, "why.working", role=say(language, f"role.{job.role}"), since=since(job.updated_at))
+    obstacles = _obstacles(facts, job, since)
+    if not obstacles:
+        busy = str(facts.slots_busy)
+        if facts.slots is not None:
+            busy = say(language, "why.slots_of", busy=facts.slots_busy, slots=facts.slots)
+        return say(language, "why.slot", since=since(job.created_at), busy=busy)
+    return " ".join(obstacles[:2])
+
+
+def _obstacles(facts: TaskFacts, job: Job, since: _Since) -> list[str]:
+    """What keeps a queued job from being claimed, most lasting first, in the claim rule's own terms."""
+    language, task = since.language, facts.task
+    told = []
+    freeze = facts.freeze()
+    if freeze is not None and task.stage is Stage.ANALYSIS:
+        told.append(_frozen(freeze, since))
+    if facts.repo is not None and facts.repo.paused:
+        told.append(say(language, "why.paused", command=f"orch unpause {task.project}"))
+    if facts.open_dependencies:
+        told.append(say(language, "why.dependencies", names=_names(facts.open_dependencies)))
+    if job.not_before is not None and job.not_before > since.now:
+        told.append(say(language, "why.delayed", moment=job.not_before.strftime("%Y-%m-%d %H:%M:%S UTC")))
+    return told
+
+
+def _names(names: Sequence[str]) -> str:
+    shown = ", ".join(plain(name, 60) for name in names[:NAMES_MAX])
+    return f"{shown}, … (+{len(names) - NAMES_MAX})" if len(names) > NAMES_MAX else shown
+
+
+def _frozen(freeze: Freeze, since: _Since) -> str:
+    language = since.language
+    return say(
+        language,
+        "why.frozen",
+        cause=say(language, f"freeze.{freeze.cause}"),
+        since=since(freeze.since),
+        command=f"orch unfreeze {freeze.project}",
+    )
+
+
+def _after_freeze(facts: TaskFacts, since: _Since, told: str) -> str:
+    freeze = facts.freeze()
+    return told if freeze is None else f"{_frozen(freeze, since)} {told}"
+
+
+def _why_run(run: Run, since: _Since) -> str:
+    language = since.language
+    if run.kind is RunKind.AGENT and run.role is not None:
+        return say(language, "why.working", role=say(language, f"role.{run.role}"), since=since(run.started_at))
+    return say(language, "why.command", kind=say(language, f"kind.{run.kind}"), since=since(run.started_at))
+
+
+def _why_gate(facts: TaskFacts, since: _Since) -> str:
+    task, language, run = facts.task, since.language, facts.running()
+    if run is not None:
+        return _why_run(run, since)
+    began = since(task.updated_at)
+    if task.stage is Stage.DEVELOPMENT:
+        if task.pr_number is None:
+            return say(language, "why.pull_request")
+        head = task.code_head or task.head
+        return say(language, "why.ci", sha=short_sha(head) if head else "–", since=began)
+    if task.stage is Stage.DEPLOY_STAGING:
+        return say(language, "why.staging", since=began)
+    return say(language, "why.gate", stage=say(language, f"stage.{task.stage}"), since=began)
+
+
+def _why_landing(facts: TaskFacts, since: _Since) -> str:
+    language, began = since.language, since(facts.task.updated_at)
+    if facts.landing_position is None:
+        told = say(language, "why.landing_unplaced", since=began)
+    else:
+        told = say(language, "why.landing", since=began, position=facts.landing_position)
+    return _after_freeze(facts, since, told)
+
+
+# ------------------------------------------------------------------------------------------------ views
+
+
+def task_view(facts: TaskFacts, now: datetime) -> dict[str, object]:
+    """Return the task as every list shows it, JSON-ready."""
+    task, running = facts.task, facts.running()
+    usage = sum((run.usage for run in facts.runs), Usage())
+    return {
+        "id": task.work_item,
+        "row": int(task.row),
+        "title": clean(task.title),
+        "project": task.project,
+        "issue": task.issue,
+        "url": task.url,
+        "stage": str(task.stage),
+        "status": str(status_of(task)),
+        "parked": _park_view(task),
+        "waiting": why(facts, now),
+        "awaiting": str(task.awaiting),
+        "runs": len(facts.runs),
+        "cost_usd": round(sum(run.cost_usd for run in facts.runs), 6),
+        "tokens_in": tokens_in(usage),
+        "tokens_cached": tokens_cached(usage),
+        "tokens_out": usage.output,
+        "branch": task.branch,
+        "sha": task.landed or task.head,
+        "landed": task.landed,
+        "shown": task.shown,
+        "pr": task.pr_number,
+        "attempt": int(task.attempt),
+        "role": str(running.role) if running is not None and running.role is not None else None,
+        "created_at": _moment(task.created_at),
+        "updated_at": _moment(task.updated_at),
+        "finished_at": _moment(task.finished_at),
+    }
+
+
+def task_detail(facts: TaskFacts, now: datetime) -> dict[str, object]:
+    """Return the task with history, job, dependencies and times, JSON-ready; ``runs`` is the list, ``run_count`` its length."""
+    task = facts.task
+    waiting_on = set(facts.open_dependencies)
+    return {
+        **task_view(facts, now),
+        "description": clean(task.description),
+        "cancel_requested_at": _moment(task.cancel_requested_at),
+        "is_landed": is_landed(task.stage) or task.landed is not None,
+        "history": [_transition_view(line) for line in facts.history],
+        "run_count": len(facts.runs),
+        "runs": [run_view(run, number, now) for number, run in enumerate(facts.runs, start=1)],
+        "job": job_view(facts.job) if facts.job is not None else None,
+        "dependencies": [{"name": name, "open": name in waiting_on} for name in facts.dependencies],
+        "stage_seconds": stage_seconds(task, facts.history, now),
+    }
+
+
+def stage_seconds(task: Task, history: Sequence[Transition], now: datetime) -> dict[str, float]:
+    """Return how long the task has been in each stage it was in, in seconds, repeats added up."""
+    spent: dict[str, float] = {}
+    stage, entered = Stage.ANALYSIS, task.created_at
+    for line in history:
+        spent[stage] = spent.get(stage, 0.0) + max((line.at - entered).total_seconds(), 0.0)
+        stage, entered = line.target, line.at
+    if not is_terminal(stage):
+        spent[stage] = spent.get(stage, 0.0) + max(((task.finished_at or now) - entered).total_seconds(), 0.0)
+    return {str(name): round(seconds, 3) for name, seconds in spent.items()}
+
+
+def run_view(run: Run, number: int, now: datetime) -> dict[str, object]:
+    """Return one run, JSON-ready. *number* counts within the task; ``n`` is the id that log and feed are asked for."""
+    return {
+        "n": int(run.id),
+        "number": number,
+        "role": str(run.role) if run.role is not None else None,
+        "stage": str(run.stage),
+        "kind": str(run.kind),
+        "agent": run.agent,
+        "model": run.model,
+        "attempt": int(run.attempt),
+        "outcome": str(run.outcome) if run.outcome is not None else None,
+        "seconds": round(max(((run.ended_at or now) - run.started_at).total_seconds(), 0.0), 3),
+        "usage": {
+            "input": run.usage.input,
+            "output": run.usage.output,
+            "cache_read": run.usage.cache_read,
+            "cache_creation": run.usage.cache_creation,
+        },
+        "cost_usd": round(run.cost_usd, 6),
+        "turns": run.turns,
+        "exit_code": run.exit_code,
+        "detail": cut(clean(run.detail), EVIDENCE_MAX),
+        "started_at": _moment(run.started_at),
+        "ended_at": _moment(run.ended_at),
+    }
+
+
+def job_view(job: Job) -> dict[str, object]:
+    """Return one job, JSON-ready."""
+    return {
+        "id": int(job.id),
+        "project": job.project,
+        "stage": str(job.stage),
+        "role": str(job.role),
+        "mode": str(job.mode),
+        "priority": job.priority,
+        "state": str(job.state),
+        "not_before": _moment(job.not_before),
+        "created_at": _moment(job.created_at),
+    }
+
+
+def _park_view(task: Task) -> dict[str, object] | None:
+    if task.park is None or is_terminal(task.stage):
+        return None
+    return {
+        "reason": str(task.park.reason),
+        "since": _moment(task.park.since),
+        "evidence": cut(clean(task.park.evidence), EVIDENCE_MAX),
+    }
+
+
+def _transition_view(line: Transition) -> dict[str, object]:
+    return {
+        "at": _moment(line.at),
+        "source": str(line.source) if line.source is not None else None,
+        "target": str(line.target),
+        "cause": line.cause,
+        "detail": cut(clean(line.detail), EVIDENCE_MAX),
+        "by": clean(line.by),
+    }
+
+
+def _moment(at: datetime | None) -> str | None:
+    return at.isoformat() if at is not None else None
