@@ -45,7 +45,7 @@ from orch.core.render import (
     render_run_finished,
     render_run_launched,
 )
-from orch.core.retry import GiveUp, Postpone, TryAgain, after_infrastructure, after_red_gate, after_run
+from orch.core.retry import GiveUp, Postpone, TryAgain, after_infrastructure, after_red_gate, after_return, after_run
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal
 from orch.core.turn import Context, Decided, Turn
 
