@@ -14,7 +14,7 @@ from typing import final
 import anyio
 
 from actors.world import Services, World
-from orch.core.errors import AgentError, ExternalError, StoreError, TransientError
+from orch.core.errors import AgentError, ExternalError, LeaseLost, StoreError, TransientError
 from orch.core.gates import BranchFacts
 from orch.core.ids import Sha, artefact_dir
 from orch.core.messages import Refusal, RunEnded
@@ -139,25 +139,13 @@ class Attempt:
         return None
 
     async def _collect(self, prepared: Prepared) -> tuple[BranchFacts | None, Refusal | None, str]:
-        if not await self._is_current():
-            return None, None, "the attempt is no longer the current one"
         try:
             collected = await self._services.workspace.collect(self._spec, prepared)
-        except (ExternalError, StoreError) as error:
+        except (ExternalError, StoreError, LeaseLost) as error:
             return None, None, str(error)
         if isinstance(collected, Collected):
             return collected.facts, None, ""
         return None, collected, ""
-
-    async def _is_current(self) -> bool:
-        """Ask the store whether the fence still holds, just before the push."""
-        run = self._it.run
-
-        def work(tx: Tx) -> bool:
-            task = tx.load_task(run.task)
-            return task is not None and task.attempt == run.attempt and task.cancel_requested_at is None
-
-        return await self._world.store.read(work)
 
     async def _agent(self, prepared: Prepared) -> AgentResult:
         """Render the prompt, start the agent's process tree, and read it to its outcome."""

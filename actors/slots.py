@@ -4,6 +4,7 @@ Owns: how many agents and how many test commands run at once. Does not own what 
 Rule: waiting for a slot holds nothing; a slot that is free asks the store, so a lost hint only delays (``POLL_S``).
 """
 
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import assert_never
@@ -90,6 +91,10 @@ class AgentSlots(Actor[JobsWaiting]):
             if isinstance(claimed, NothingToClaim):
                 return claimed, None
             context = self._world.context(claimed.task.project)
+            role = context.project.roles.get(claimed.job.role)
+            if role is not None:
+                log = str(self._world.run_dir(claimed.run.id) / "output.log")
+                tx.save_run(replace(claimed.run, agent=role.agent, model=role.model, log_path=log))
             _, hints = apply(tx, launched(context, claimed.task, claimed.job, claimed.run), at=now)
             return claimed, hints
 

@@ -259,7 +259,7 @@ def _with_result(tx: Tx, run: Run, ended: RunEnded, now: datetime) -> Run:
         usage=result.usage,
         cost_usd=cost,
         turns=result.turns,
-        model=result.model,
+        model=result.model or run.model,
         exit_code=result.exit_code,
         end_head=ended.branch.head if ended.branch else None,
         archive=ended.archive,

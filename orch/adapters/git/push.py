@@ -1,0 +1,107 @@
+"""Pushing one ref and reading what the server said of it.
+
+Owns: the porcelain lines of ``git push`` and their meaning. Rule: one explicit refspec per push, never ``--mirror``,
+``--all`` or ``+``; a lease only where the caller names it, and the caller names it for task branches only.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import final
+
+from orch.adapters.git.runner import Git, Options, Ran, classify
+from orch.core.errors import StoreError, TransientError
+from orch.core.ids import Sha, parse_sha
+from orch.ports.services import GitRemote
+
+
+class Answer(StrEnum):
+    """What the server (or the client's own test) made of the one ref."""
+
+    TAKEN = "taken"
+    BEHIND = "behind"
+    """The remote ref is not what it was thought to be."""
+    LOCKED = "locked"
+    """It changed in mid-air, or a lock stands there: only the ref itself can tell."""
+    DIRTY = "dirty"
+    REFUSED = "refused"
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushAnswer:
+    answer: Answer
+    detail: str = ""
+
+
+_BEHIND = re.compile(r"fetch first|non-fast-forward|stale info|needs force|already exists|remote ref updated since checkout")
+_LOCKED = re.compile(r"failed to update ref|cannot lock ref|failed to lock|atomic|remote failed to report|incorrect old value")
+_DIRTY = re.compile(
+    r"working directory has|working directory not|could not update working tree|up-to-date check failed|staged changes",
+    re.IGNORECASE,
+)
+_PASSING = re.compile(r"unpacker error|unpack failed|index-pack abnormal exit|no space left", re.IGNORECASE)
+_NOISE = re.compile(r"^remote:\s*$")
+
+
+async def push_ref(git: Git, git_dir: Path, remote: GitRemote, refspec: str, *, lease: str | None = None) -> PushAnswer:
+    """Push *refspec*; *lease* is the whole value of ``--force-with-lease``.
+
+    Raises TransientError when the remote was not reached or failed half-way, PermanentError when it does not know us.
+    """
+    args = ["push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"]
+    if remote.receive_pack:
+        args.append(f"--receive-pack={remote.receive_pack}")
+    if lease is not None:
+        args.append(f"--force-with-lease={lease}")
+    ran = await git.run(git_dir, *args, "--", remote.url, refspec, options=Options(env=remote.env, any_code=True))
+    return _read_answer(ran, refspec.rpartition(":")[2])
+
+
+def _read_answer(ran: Ran, target: str) -> PushAnswer:
+    for line in ran.out.decode("utf-8", "replace").splitlines():
+        fields = line.split("\t")
+        if len(fields) < 3 or len(fields[0]) != 1 or fields[1].rpartition(":")[2] != target:
+            continue
+        if fields[0] != "!":
+            return PushAnswer(answer=Answer.TAKEN, detail=fields[2])
+        reason = "\t".join(fields[2:])
+        return _refusal(reason, ran.err)
+    if ran.code == 0:
+        return PushAnswer(answer=Answer.TAKEN)
+    error = classify("push", ran.err)
+    if isinstance(error, StoreError) and "not a git repository" in ran.err:  # said by the other side
+        raise TransientError("git", "push", str(error))
+    raise error
+
+
+def _refusal(reason: str, err: str) -> PushAnswer:
+    told = " / ".join(line.removeprefix("remote:").strip() for line in err.splitlines() if _tells(line))
+    detail = f"{reason} {told}".strip()[:600]
+    if _DIRTY.search(reason):
+        return PushAnswer(answer=Answer.DIRTY, detail=detail)
+    if _BEHIND.search(reason):
+        return PushAnswer(answer=Answer.BEHIND, detail=detail)
+    if _LOCKED.search(reason):
+        return PushAnswer(answer=Answer.LOCKED, detail=detail)
+    if _PASSING.search(reason) and "fsck" not in err:
+        raise TransientError("git", "push", detail)
+    return PushAnswer(answer=Answer.REFUSED, detail=detail)
+
+
+def _tells(line: str) -> bool:
+    return line.startswith("remote:") and not _NOISE.match(line)
+
+
+async def ask_tip(git: Git, git_dir: Path | None, remote: GitRemote, ref: str) -> Sha | None:
+    """Return what the remote itself says *ref* holds."""
+    try:
+        ran = await git.run(git_dir, "ls-remote", "--", remote.url, ref, options=Options(env=remote.env))
+    except StoreError as error:  # a path that is no repository: the remote's fault, not the mirror's
+        raise TransientError("git", "ls-remote", str(error)) from error
+    for line in ran.lines():
+        sha, _, name = line.partition("\t")
+        if name == ref:
+            return parse_sha(sha)
+    return None

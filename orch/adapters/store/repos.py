@@ -1,0 +1,192 @@
+"""Projects' runtime state: pause, freeze, board columns, dependencies, leases, intents.
+
+Owns: ``repo``, ``freeze``, ``board_state``, ``dependency``, ``intent``. Rule: a landing or deploy is recorded only under the
+current lease epoch; declaring a dependency and looking for its cycle are one transaction.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from orch.adapters.store.tables import Tables
+from orch.adapters.store.values import Row, dump_candidate, from_us, from_us_or_none, load_candidate, to_us, to_us_or_none
+from orch.core.errors import LeaseLost
+from orch.core.ids import Epoch, IntentId, IssueId, ProjectName, Sha, TaskRow
+from orch.core.model import Candidate, Freeze, FreezeCause, Intent, IntentKind, IntentState, MergeLease, Repo
+from orch.core.statuses import BoardState
+
+
+class RepoRows(Tables):
+    def load_repo(self, project: ProjectName) -> Repo:
+        row = self._row("SELECT * FROM repo WHERE project = ?", (project,))
+        freeze = self._row("SELECT * FROM freeze WHERE project = ?", (project,))
+        return Repo(
+            project=project,
+            paused=bool(row["paused"]) if row else False,
+            freeze=None if freeze is None else _freeze(freeze),
+            main=None if row is None or row["main"] is None else Sha(row["main"]),
+            baseline_at=from_us_or_none(row["baseline_at"]) if row else None,
+        )
+
+    def save_repo(self, repo: Repo) -> None:
+        self._run(
+            """
+            INSERT INTO repo (project, paused, main, baseline_at) VALUES (?, ?, ?, ?) ON CONFLICT (project) DO UPDATE SET
+            paused = excluded.paused, main = excluded.main, baseline_at = excluded.baseline_at
+            """,
+            (repo.project, repo.paused, repo.main, to_us_or_none(repo.baseline_at)),
+        )
+
+    def set_freeze(self, freeze: Freeze) -> None:
+        """Freeze the repo. A person's freeze stays when a machine's cause comes on top: only a person lifts it."""
+        self._run(
+            """
+            INSERT INTO freeze (project, cause, since, by, detail) VALUES (?, ?, ?, ?, ?) ON CONFLICT (project) DO UPDATE SET
+            cause = excluded.cause, since = excluded.since, by = excluded.by, detail = excluded.detail
+            WHERE freeze.cause <> 'person' OR excluded.cause = 'person'
+            """,
+            (freeze.project, freeze.cause, to_us(freeze.since), freeze.by, freeze.detail),
+        )
+
+    def lift_freeze(self, project: ProjectName) -> None:
+        self._run("DELETE FROM freeze WHERE project = ?", (project,))
+
+    def load_states(self, project: ProjectName) -> list[BoardState]:
+        rows = self._rows("SELECT id, name, grp FROM board_state WHERE project = ? ORDER BY position", (project,))
+        return [BoardState(id=row["id"], name=row["name"], group=row["grp"]) for row in rows]
+
+    def save_states(self, project: ProjectName, states: Sequence[BoardState]) -> None:
+        self._run("DELETE FROM board_state WHERE project = ?", (project,))
+        for position, state in enumerate(states):
+            self._run(
+                "INSERT INTO board_state (project, position, id, name, grp) VALUES (?, ?, ?, ?, ?)",
+                (project, position, state.id, state.name, state.group),
+            )
+
+    # ------------------------------------------------------------------------------------------------ dependencies
+
+    def add_dependency(self, project: ProjectName, issue: IssueId, on: IssueId, at: datetime) -> list[IssueId] | None:
+        """Declare it, or return the cycle that it would close: *issue*, *on*, …, *issue*."""
+        path = self._path(project, on, issue)
+        if path is not None:
+            return [issue, *path]
+        self._run(
+            "INSERT INTO dependency (project, issue, on_issue, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (project, issue, on, to_us(at)),
+        )
+        self._refresh_blocked(project, issue)
+        return None
+
+    def _path(self, project: ProjectName, start: IssueId, goal: IssueId) -> list[IssueId] | None:
+        """Return a chain of dependencies from *start* to *goal*, both named, or None."""
+        came_from: dict[IssueId, IssueId | None] = {start: None}
+        open_ends = [start]
+        while open_ends:
+            here = open_ends.pop()
+            if here == goal:
+                path: list[IssueId] = []
+                step: IssueId | None = here
+                while step is not None:
+                    path.append(step)
+                    step = came_from[step]
+                return path[::-1]
+            for ahead in self.dependencies(project, here):
+                if ahead not in came_from:
+                    came_from[ahead] = here
+                    open_ends.append(ahead)
+        return None
+
+    def remove_dependency(self, project: ProjectName, issue: IssueId, on: IssueId) -> bool:
+        sql = "DELETE FROM dependency WHERE project = ? AND issue = ? AND on_issue = ?"
+        removed = self._run(sql, (project, issue, on)).rowcount == 1
+        self._refresh_blocked(project, issue)
+        return removed
+
+    def dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        sql = "SELECT on_issue FROM dependency WHERE project = ? AND issue = ? ORDER BY created_at, on_issue"
+        return [IssueId(row["on_issue"]) for row in self._rows(sql, (project, issue))]
+
+    def dependents(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        sql = "SELECT issue FROM dependency WHERE project = ? AND on_issue = ? ORDER BY created_at, issue"
+        return [IssueId(row["issue"]) for row in self._rows(sql, (project, issue))]
+
+    def open_dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        sql = "SELECT on_issue FROM open_dependency WHERE project = ? AND issue = ? ORDER BY on_issue"
+        return [IssueId(row["on_issue"]) for row in self._rows(sql, (project, issue))]
+
+    # ------------------------------------------------------------------------------------------------ lease and intents
+
+    def take_lease(self, project: ProjectName, holder: str) -> MergeLease:
+        row = self._row(
+            """
+            INSERT INTO repo (project, lease_holder, lease_epoch) VALUES (?, ?, 1) ON CONFLICT (project) DO UPDATE SET
+            lease_holder = excluded.lease_holder, lease_epoch = repo.lease_epoch + 1 RETURNING lease_epoch
+            """,
+            (project, holder),
+        )
+        return MergeLease(project=project, holder=holder, epoch=Epoch(row["lease_epoch"] if row else 0))
+
+    def check_lease(self, lease: MergeLease) -> None:
+        row = self._row("SELECT lease_holder, lease_epoch FROM repo WHERE project = ?", (lease.project,))
+        if row is None or (row["lease_holder"], row["lease_epoch"]) != (lease.holder, lease.epoch):
+            now = "nobody" if row is None else f"{row['lease_holder']} at epoch {row['lease_epoch']}"
+            raise LeaseLost(f"the lease of {lease.project} is no longer {lease.holder}'s (epoch {lease.epoch}); it is {now}")
+
+    def add_intent(
+        self, kind: IntentKind, lease: MergeLease, *, candidate: Candidate | None, task: TaskRow | None, at: datetime
+    ) -> Intent:
+        """Record what is about to be done; raises LeaseLost unless *lease* is the current one."""
+        self.check_lease(lease)
+        row = self._insert(
+            "intent",
+            {
+                "kind": kind,
+                "project": lease.project,
+                "state": IntentState.OPEN,
+                "epoch": lease.epoch,
+                "task": task,
+                "at": to_us(at),
+                "candidate": dump_candidate(candidate),
+            },
+        )
+        return Intent(
+            id=IntentId(row),
+            kind=kind,
+            project=lease.project,
+            state=IntentState.OPEN,
+            epoch=lease.epoch,
+            candidate=candidate,
+            task=task,
+            at=at,
+        )
+
+    def end_intent(self, intent: IntentId, state: IntentState) -> None:
+        """Settle an open intent; a settled one stays as it is."""
+        self._run("UPDATE intent SET state = ? WHERE id = ? AND state = 'open'", (state, intent))
+
+    def open_intents(self, project: ProjectName | None = None) -> list[Intent]:
+        terms = "state = 'open'" if project is None else "state = 'open' AND project = :project"
+        return [_intent(row) for row in self._rows(f"SELECT * FROM intent WHERE {terms} ORDER BY id", {"project": project})]
+
+
+def _freeze(row: Row) -> Freeze:
+    return Freeze(
+        project=ProjectName(row["project"]),
+        cause=FreezeCause(row["cause"]),
+        since=from_us(row["since"]),
+        by=row["by"],
+        detail=row["detail"],
+    )
+
+
+def _intent(row: Row) -> Intent:
+    project = ProjectName(row["project"])
+    return Intent(
+        id=IntentId(row["id"]),
+        kind=IntentKind(row["kind"]),
+        project=project,
+        state=IntentState(row["state"]),
+        epoch=Epoch(row["epoch"]),
+        candidate=load_candidate(row["candidate"], project),
+        task=None if row["task"] is None else TaskRow(row["task"]),
+        at=from_us(row["at"]),
+    )

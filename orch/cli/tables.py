@@ -1,0 +1,136 @@
+"""What the terminal shows, as rich renderables.
+
+Owns: tables and their wording. Rule: everything that came from a board or an agent goes through ``plain`` first, so
+that no text can steer the terminal; colours appear on a terminal only.
+"""
+
+import sys
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from orch.core.render.quote import clean, cut
+
+WIDTH_PIPED = 160
+
+_COLOURS = {
+    "blocked": "red",
+    "needs_input": "yellow",
+    "in_review": "yellow",
+    "awaiting_deploy": "yellow",
+    "done": "green",
+    "cancelled": "dim",
+}
+
+
+def console() -> Console:
+    """Return a console on standard output; piped output is wide and plain."""
+    terminal = sys.stdout.isatty()
+    return Console(file=sys.stdout, width=None if terminal else WIDTH_PIPED, highlight=False, soft_wrap=False)
+
+
+def plain(value: object, limit: int = 500) -> str:
+    """Return *value* as one harmless line."""
+    return cut(" ".join(clean("" if value is None else str(value)).split()), limit)
+
+
+def prose(value: object) -> str:
+    """Return *value* as harmless text that keeps its lines."""
+    return clean("" if value is None else str(value)).expandtabs(4)
+
+
+def tokens(number: object) -> str:
+    """Return a count of tokens in a few characters."""
+    count = number if isinstance(number, int | float) else 0
+    if count >= 1_000_000:
+        return f"{count / 1_000_000:.1f}M"
+    return f"{count / 1000:.1f}k" if count >= 1000 else f"{count:.0f}"
+
+
+def dollars(number: object) -> str:
+    return f"${number:.2f}" if isinstance(number, int | float) else "–"
+
+
+def task_table(tasks: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("ID", "Title", "Project", "Stage", "Status"):
+        table.add_column(name, no_wrap=name != "Title", max_width=44 if name == "Title" else None, overflow="fold")
+    table.add_column("Waits for", overflow="fold")
+    for name in ("Runs", "In↓", "Out↑", "Cost"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for task in tasks:
+        status = plain(task.get("status"))
+        waits = plain(task.get("waiting"))
+        table.add_row(
+            Text(plain(task.get("id"))),
+            Text(plain(task.get("title"), 120)),
+            Text(plain(task.get("project"))),
+            Text(plain(task.get("stage"))),
+            Text(status, style=_COLOURS.get(status, "")),
+            Text(waits),
+            plain(task.get("runs")),
+            tokens(task.get("tokens_in")),
+            tokens(task.get("tokens_out")),
+            dollars(task.get("cost_usd")),
+        )
+    return table
+
+
+def status_view(snapshot: Mapping[str, Any]) -> RenderableType:
+    """Return what ``orch status`` shows."""
+    tasks = list(snapshot.get("tasks") or [])
+    issues = [issue for issue in snapshot.get("issues") or [] if not issue.get("task")]
+    parts: list[RenderableType] = []
+    if tasks:
+        parts += [task_table(tasks), Text(_totals(tasks), style="dim")]
+    else:
+        parts.append(Text("No tasks yet. A card enters the line with: orch board move ID to_analyse"))
+    if issues:
+        parts += [Text(""), Text("Cards without a task", style="bold"), issue_table(issues)]
+    return Group(*parts)
+
+
+def _totals(tasks: list[Mapping[str, Any]]) -> str:
+    def add(key: str) -> float:
+        return sum(value for task in tasks if isinstance(value := task.get(key), int | float))
+
+    into = f"{tokens(add('tokens_in'))} in ({tokens(add('tokens_cached'))} of them cached)"
+    count = f"{len(tasks)} task{'' if len(tasks) == 1 else 's'}"
+    return f"{count}; tokens {into}, {tokens(add('tokens_out'))} out; {dollars(add('cost_usd'))} in all"
+
+
+def issue_table(issues: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    table.add_column("ID", no_wrap=True)
+    table.add_column("Title", overflow="fold")
+    table.add_column("Project", no_wrap=True)
+    table.add_column("Column", no_wrap=True)
+    for issue in issues:
+        column = issue.get("column") or issue.get("status")
+        table.add_row(*(Text(plain(cell, 120)) for cell in (issue.get("id"), issue.get("title"), issue.get("project"), column)))
+    return table
+
+
+def issue_view(issue: Mapping[str, Any]) -> RenderableType:
+    """Return what ``orch board show`` shows."""
+    head = Text.assemble((plain(issue.get("id")), "bold"), "  ", plain(issue.get("title"), 1000))
+    parts: list[RenderableType] = [head, Text(f"Column: {plain(issue.get('column') or issue.get('status'))}")]
+    if issue.get("text"):
+        parts += [Text(""), Text(prose(issue["text"]))]
+    for comment in issue.get("comments") or []:
+        who = plain(comment.get("role") or comment.get("by"))
+        parts += [Text(""), Text(f"{who}, {plain(comment.get('at'))}:", style="bold"), Text(prose(comment.get("text")))]
+    return Group(*parts)
+
+
+def dependency_table(rows: Iterable[Mapping[str, Any]]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold", padding=(0, 2, 0, 0))
+    for name in ("Project", "Issue", "Waits for", "State"):
+        table.add_column(name, no_wrap=True)
+    for row in rows:
+        state = "open" if row.get("open") else "met"
+        table.add_row(*(Text(plain(cell)) for cell in (row.get("project"), row.get("issue"), row.get("on"), state)))
+    return table

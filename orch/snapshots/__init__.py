@@ -1,0 +1,10 @@
+"""Snapshots: reads what people are shown out of the store, in one read transaction.
+
+Owns: the loads behind the live page, ``/tasks``, ``/queue``, ``orch status`` and ``orch why``. It derives nothing itself
+(``orch.core.views`` does). Rule: plain functions of a ``Tx``; names are taken as work item id or issue key, in any case.
+"""
+
+from orch.snapshots.queue import load_queue
+from orch.snapshots.tasks import load_snapshot, load_task, load_task_view, load_why
+
+__all__ = ["load_queue", "load_snapshot", "load_task", "load_task_view", "load_why"]

@@ -1,0 +1,211 @@
+"""The snapshot of everything that waits: ``/queue``, block by block.
+
+Rule: every block is there, each list is bounded, and a feature that is not built says ``enabled: false``.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from orch.core.ids import TaskRow
+from orch.core.model import Awaiting, Intent, IntentKind, Job, JobState, Limits, OutboxRow, Repo, RowState, Run, RunKind, Task
+from orch.core.render.quote import plain
+from orch.core.stages import Stage
+from orch.core.views import TaskFacts, job_view, run_view, status_of, why
+from orch.ports import Tx
+from orch.snapshots.reader import Block, Reader, freeze_view
+
+ROWS_MAX = 200
+
+
+def load_queue(tx: Tx, now: datetime, limits: Limits) -> Block:
+    """Return ``/queue``: block by block, what is queued, running and waiting, and why. Each list is bounded."""
+    reader = Reader(tx, limits)
+    live = tx.list_tasks(live=True, limit=ROWS_MAX)
+    facts = [reader.facts(task) for task in live]
+    names = {task.row: str(task.work_item) for task in live}
+    repos = [reader.repo(project) for project in sorted({task.project for task in live})]
+    intents = tx.open_intents()
+    return {
+        "at": now.isoformat(),
+        "jobs": _jobs_block(tx, facts, now, names),
+        "tasks": _tasks_block(facts, now),
+        "serial_gate": _gate_block(repos),
+        "task_deps": _deps_block(facts, limits),
+        "merge": _merge_block(reader, repos, intents),
+        "deploy": _deploy_block(live, intents, names),
+        "stop": _stop_block(live, intents, names),
+        "reconcile": {"enabled": False},
+        "agents": _agents_block(tx, now, limits, names),
+        "budget": {"enabled": False},
+        "outbox": _outbox_block(tx, names),
+    }
+
+
+def _task_name(tx: Tx, row: TaskRow | None, names: Mapping[TaskRow, str]) -> str | None:
+    """Return what people call the task in *row*; most are among the live ones that were read already."""
+    if row is None or row in names:
+        return names[row] if row is not None else None
+    task = tx.load_task(row)
+    return task.work_item if task is not None else None
+
+
+def _jobs_block(tx: Tx, facts: Sequence[TaskFacts], now: datetime, names: Mapping[TaskRow, str]) -> Block:
+    reasons = {each.task.row: why(each, now) for each in facts}
+
+    def view(job: Job) -> Block:
+        return {**job_view(job), "task": _task_name(tx, job.task, names), "waiting": reasons.get(job.task, "")}
+
+    queued = tx.list_jobs(state=JobState.QUEUED, limit=ROWS_MAX)
+    running = tx.list_jobs(state=JobState.RUNNING, limit=ROWS_MAX)
+    in_order = sorted(queued, key=lambda job: (-job.priority, job.id))
+    return {
+        "queued": [view(job) for job in in_order],
+        "running": [view(job) for job in running],
+        "more": len(queued) >= ROWS_MAX or len(running) >= ROWS_MAX,
+    }
+
+
+def _tasks_block(facts: Sequence[TaskFacts], now: datetime) -> Block:
+    rows = [
+        {
+            "id": each.task.work_item,
+            "project": each.task.project,
+            "stage": str(each.task.stage),
+            "status": str(status_of(each.task)),
+            "parked": each.task.park is not None,
+            "waiting": why(each, now),
+        }
+        for each in facts
+    ]
+    return {
+        "live": rows,
+        "by_stage": dict(Counter(str(each.task.stage) for each in facts)),
+        "parked": sum(each.task.park is not None for each in facts),
+        "more": len(facts) >= ROWS_MAX,
+    }
+
+
+def _gate_block(repos: Sequence[Repo]) -> Block:
+    """No order of entry is enforced yet; pauses and freezes of the repos are."""
+    return {
+        "enabled": False,
+        "freezes": [freeze_view(repo.freeze) for repo in repos if repo.freeze is not None],
+        "paused": [repo.project for repo in repos if repo.paused],
+    }
+
+
+def _deps_block(facts: Sequence[TaskFacts], limits: Limits) -> Block:
+    return {
+        "enabled": limits.task_deps_enabled,
+        "tasks": [
+            {"id": each.task.work_item, "on": list(each.dependencies), "open": list(each.open_dependencies)}
+            for each in facts
+            if each.dependencies
+        ],
+    }
+
+
+def _merge_block(reader: Reader, repos: Sequence[Repo], intents: Sequence[Intent]) -> Block:
+    queues = []
+    for repo in repos:
+        members = [
+            {
+                "id": task.work_item,
+                "position": place,
+                "exempt": task.exempt,
+                "head": task.head,
+                "since": task.updated_at.isoformat(),
+                "note": plain(task.note, 300),
+            }
+            for place, task in enumerate(reader.queue(repo.project)[:ROWS_MAX], start=1)
+        ]
+        queues.append({"project": repo.project, "main": repo.main, "frozen": repo.freeze is not None, "members": members})
+    return {"enabled": True, "queues": queues, "landing": [_intent_view(i) for i in intents if i.kind is IntentKind.LAND]}
+
+
+def _intent_view(intent: Intent) -> Block:
+    candidate = intent.candidate
+    return {
+        "project": intent.project,
+        "since": intent.at.isoformat(),
+        "sha": candidate.sha if candidate is not None else None,
+        "base": candidate.base if candidate is not None else None,
+    }
+
+
+def _deploy_block(live: Sequence[Task], intents: Sequence[Intent], names: Mapping[TaskRow, str]) -> Block:
+    at_deploy = [task for task in live if task.stage is Stage.DEPLOY]
+    return {
+        "awaiting": [
+            {"id": task.work_item, "sha": task.landed, "since": task.updated_at.isoformat()}
+            for task in at_deploy
+            if task.awaiting is Awaiting.CONFIRM
+        ],
+        "running": [
+            {"id": task.work_item, "sha": task.landed, "since": task.updated_at.isoformat()}
+            for task in at_deploy
+            if task.awaiting is Awaiting.DEPLOYING
+        ],
+        "intents": [
+            {**_intent_view(intent), "id": names.get(intent.task) if intent.task is not None else None}
+            for intent in intents
+            if intent.kind is IntentKind.DEPLOY
+        ],
+    }
+
+
+def _stop_block(live: Sequence[Task], intents: Sequence[Intent], names: Mapping[TaskRow, str]) -> Block:
+    asked = [task for task in live if task.cancel_requested_at is not None]
+    return {
+        "pending": [
+            {"id": task.work_item, "stage": str(task.stage), "requested_at": task.cancel_requested_at.isoformat()}
+            for task in asked
+            if task.cancel_requested_at is not None
+        ],
+        "unfinished": [
+            {"id": names.get(intent.task) if intent.task is not None else None, "since": intent.at.isoformat()}
+            for intent in intents
+            if intent.kind is IntentKind.STOP
+        ],
+    }
+
+
+def _agents_block(tx: Tx, now: datetime, limits: Limits, names: Mapping[TaskRow, str]) -> Block:
+    running = tx.list_runs(running=True, limit=ROWS_MAX)
+
+    def view(run: Run) -> Block:
+        return {**run_view(run, 0, now), "task": _task_name(tx, run.task, names), "project": run.project}
+
+    agents = [run for run in running if run.kind is RunKind.AGENT]
+    return {
+        "slots": limits.max_concurrency,
+        "slots_per_repo": limits.max_concurrency_per_repo,
+        "busy": len(agents),
+        "test_slots": limits.test_slots,
+        "running": [view(run) for run in agents],
+        "commands": [view(run) for run in running if run.kind is not RunKind.AGENT],
+    }
+
+
+def _outbox_block(tx: Tx, names: Mapping[TaskRow, str]) -> Block:
+    pending = tx.list_outbox(state=RowState.PENDING, limit=ROWS_MAX)
+    parked = tx.list_outbox(state=RowState.PARKED, limit=ROWS_MAX)
+
+    def view(row: OutboxRow) -> Block:
+        return {
+            "id": int(row.id),
+            "project": row.project,
+            "task": _task_name(tx, row.task, names),
+            "target": str(row.target),
+            "kind": row.kind,
+            "tries": row.tries,
+            "due_at": row.due_at.isoformat(),
+            "error": plain(row.error, 300),
+        }
+
+    return {
+        "pending": [view(row) for row in pending],
+        "parked": [view(row) for row in parked],
+        "more": len(pending) >= ROWS_MAX or len(parked) >= ROWS_MAX,
+    }

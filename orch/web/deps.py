@@ -1,0 +1,38 @@
+"""What the composition root hands to the web: ports, settings as values, and the one-time links.
+
+Owns: ``WebDeps``. Does not own: any of what it carries. Rule: nothing here is a library's type.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import final
+
+from orch.core.model import Limits, Project
+from orch.ports import Clock, Control, Feed, Store
+from orch.web.links import LoginLinks
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebDeps:
+    """*token* is the data directory's own, *admin_token* the configured one (either opens the acting routes).
+
+    *public_url* is where a browser finds the daemon, with no slash at the end; *require_token_for_reading* belongs to
+    every bind that is not loopback.
+    """
+
+    store: Store
+    control: Control
+    feed: Feed
+    clock: Clock
+    token: str
+    limits: Limits
+    public_url: str
+    version: str
+    projects: Sequence[Project] = ()
+    admin_token: str = ""
+    require_token_for_reading: bool = False
+    links: LoginLinks = field(default_factory=LoginLinks)
+    heartbeat_s: float = 15.0
+    viewer_send_s: float = 10.0
+    viewers_max: int = 200
