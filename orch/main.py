@@ -8,6 +8,7 @@ the database last. A second signal, or the hard deadline, leaves at once.
 import hashlib
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -37,7 +38,7 @@ from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.app import build_cli
 from orch.cli.demo import Demo
 from orch.cli.options import CliDeps, DemoOptions, ServeOptions
-from orch.config import ProjectOptions, Settings, in_repos, load, load_settings, project_from_options
+from orch.config import ProjectOptions, Settings, check_services, in_repos, load, load_settings, project_from_options
 from orch.core.errors import ConfigError
 from orch.core.ids import RunId, TaskRow
 from orch.core.model import Limits, Project, RoleSettings
@@ -90,13 +91,14 @@ def make_plan(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
     settings = loaded.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
     projects = loaded.projects
     if options.repo is not None:
-        projects = (project_from_options(_project_options(options)),)
+        projects = (_with_gate(project_from_options(_project_options(options)), settings),)
     if not projects:
-        told = "; ".join(f"{refused.project.name}: {refused.reason}" for refused in loaded.refused) or "the registry names none"
-        raise ConfigError(f"no project can be started: {told}")
-    warnings = (*loaded.warnings, *(f"project {r.project.name} is not started: {r.reason}" for r in loaded.refused))
-    gated = tuple(_with_gate(project, settings) for project in projects)
-    return Plan(settings=settings, projects=gated, warnings=warnings)
+        told = "; ".join(refused.reason for refused in loaded.refused) or "the registry names no project"
+        raise ConfigError(f"nothing can be started: {told}")
+    check_services(settings, projects)
+    check_built_in(projects)
+    warnings = (*loaded.warnings, *(refused.reason for refused in loaded.refused))
+    return Plan(settings=settings, projects=projects, warnings=warnings)
 
 
 def _project_options(options: ServeOptions) -> ProjectOptions:
@@ -140,7 +142,7 @@ def check_agents(projects: tuple[Project, ...], adapters: Mapping[str, AgentAdap
                 raise ConfigError(f"project {project.name}: role {role}: {missing}")
 
 
-def check_services(projects: tuple[Project, ...]) -> None:
+def check_built_in(projects: tuple[Project, ...]) -> None:
     """Raise ConfigError for a project on a service that this version does not speak to."""
     for project in projects:
         for kind, name in (("board", project.board), ("forge", project.forge)):
@@ -153,6 +155,8 @@ def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, A
     data_dir, limits = plan.data_dir, plan.settings.limits()
     processes = ProcessTree(namespace=hashlib.sha256(str(data_dir).encode()).hexdigest()[:12])
     commands = ProjectCommands(processes, home=data_dir / "home", grace_s=limits.stop_grace_s)
+    prompts = JinjaPrompts(plan.settings.prompts_dir)
+    prompts.check()
     git = Git()
     services = {project.name: _services(project, plan, store, clock, git, commands) for project in plan.projects}
     return World(
@@ -163,7 +167,7 @@ def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, A
         processes=processes,
         adapters=adapters,
         commands=commands,
-        prompts=JinjaPrompts(plan.settings.prompts_dir),
+        prompts=prompts,
         desk=LocalDeskAdapter(store, clock, {project.name: project.prefix for project in plan.projects}),
         notifier=LogNotifier(),
         run_dir=partial(_run_dir, data_dir),
@@ -246,8 +250,8 @@ async def run_daemon(
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a daemon until *stop*, SIGTERM or SIGINT; its address is reported as the task's status."""
+    logs.register_secrets(plan.settings.secrets())
     adapters = make_adapters()
-    check_services(plan.projects)
     check_agents(plan.projects, adapters)
     stop = stop or anyio.Event()
     with bind_socket(plan.settings.host, plan.settings.port) as listener, hold_data_dir(plan.data_dir):
@@ -257,11 +261,13 @@ async def run_daemon(
             world = build_world(plan, store, clock, adapters)
             await _recover(world)
             supervisor = Supervisor(world)
-            app = create_app(_web_deps(plan, world, supervisor, url_of(listener)))
+            deps = _web_deps(plan, world, supervisor, url_of(listener))
+            app = create_app(deps)
             async with anyio.create_task_group() as group:
                 group.start_soon(_watch_signals, stop, world.limits)
                 group.start_soon(partial(_run_line, supervisor, app, listener, stop, world.limits, group.cancel_scope))
-                await _announce(plan, url_of(listener), announce=announce)
+                link = _web_link(deps, world.clock)
+                await _announce(plan, url_of(listener), link if announce else "")
                 task_status.started(url_of(listener))
         (plan.data_dir / "daemon.json").unlink(missing_ok=True)
 
@@ -291,7 +297,7 @@ def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str) -> Web
     settings = plan.settings
     admin = settings.admin_token.get_secret_value() if settings.admin_token is not None else ""
     token = load_or_make_token(plan.data_dir)
-    logs.register_secrets([value for value in (admin, token) if value])
+    logs.register_secret(token)
     return WebDeps(
         store=world.store,
         control=supervisor,
@@ -307,12 +313,20 @@ def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str) -> Web
     )
 
 
-async def _announce(plan: Plan, url: str, *, announce: bool) -> None:
+def _web_link(deps: WebDeps, clock: Clock) -> str:
+    """Return the one-time link that opens the page with the right to act."""
+    return f"{deps.public_url}/login?code={deps.links.issue(clock.now())}"
+
+
+async def _announce(plan: Plan, url: str, link: str) -> None:
+    """Leave the address for the command line; say *link* on standard output (never in the log) where there is one."""
     write_daemon_file(plan.data_dir, url)
     log = logs.get_logger("start")
     for warning in plan.warnings:
         log.warning("configuration", detail=warning)
-    if announce:
+    if link:
+        sys.stdout.write(f"Open the page (this link works once, for ten minutes): {link}\n")
+        sys.stdout.flush()
         names = ", ".join(project.name for project in plan.projects)
         log.info("ready", url=url, projects=names, data_dir=str(plan.data_dir))
 

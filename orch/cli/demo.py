@@ -26,7 +26,15 @@ from orch.core.errors import ConfigError, DomainError
 
 DEADLINE_S = 180.0
 POLL_S = 0.05
-STAGES = ("analysis", "architecture", "development", "review", "testing", "deploy-staging", "deploy")
+COLUMNS = {
+    "analysis": "analysis",
+    "architecture": "design",
+    "development": "code",
+    "review": "review",
+    "testing": "test",
+    "deploy-staging": "land",
+    "deploy": "deploy",
+}
 TESTS = (sys.executable, "-m", "unittest", "--quiet")
 Daemon = Callable[[ServeOptions, Callable[[str], None]], None]
 
@@ -165,17 +173,17 @@ class Demo:
             self._console.print(f"[red]not on main: {', '.join(missing)}[/red]")
 
     def _table(self, tasks: list[Mapping[str, Any]]) -> None:
-        table = Table(title=f"All done in {self._result['seconds']:.1f} s" if self._result["proved"] else "NOT PROVED")
-        table.add_column("task", style="bold")
-        for stage in STAGES:
-            table.add_column(stage, justify="right")
-        table.add_column("runs", justify="right")
-        table.add_column("cost", justify="right")
-        table.add_column("commit")
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table.add_column("task", style="bold", no_wrap=True)
+        for heading in (*COLUMNS.values(), "runs", "cost"):
+            table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column("commit", no_wrap=True)
         for task in tasks:
             spent = task["stage_seconds"]
-            times = [f"{spent.get(stage, 0.0):.1f} s" for stage in STAGES]
-            table.add_row(task["id"], *times, str(task["run_count"]), f"${task['cost_usd']:.2f}", str(task["landed"])[:10])
+            times = [f"{spent.get(stage, 0.0):.1f}" for stage in COLUMNS]
+            table.add_row(task["id"], *times, str(task["run_count"]), f"${task['cost_usd']:.2f}", str(task["landed"])[:7])
+        verdict = f"[green]All done and proved in {self._result['seconds']:.1f} s.[/green] Seconds per stage:"
+        self._console.print(verdict if self._result["proved"] else "[red]NOT PROVED: see above.[/red] Seconds per stage:")
         self._console.print(table)
 
 

@@ -13,7 +13,9 @@ from typing import Any, final
 
 FILES = {
     "README.md": "# Greeter\n\nA library that greets.\n",
-    "greeter/__init__.py": '"""Greets."""\n\n\ndef hello() -> str:\n    """Return a greeting for everybody."""\n    return "Hello!"\n',
+    "greeter/__init__.py": (
+        '"""Greets."""\n\n\ndef hello() -> str:\n    """Return a greeting for everybody."""\n    return "Hello!"\n'
+    ),
     "tests/__init__.py": "",
     "tests/test_hello.py": (
         "import unittest\n\nfrom greeter import hello\n\n\nclass HelloTest(unittest.TestCase):\n"
@@ -21,7 +23,10 @@ FILES = {
     ),
 }
 
-GREET = 'from greeter import hello\n\n\ndef greet(name: str) -> str:\n    """Greet one person."""\n    return f"{hello()[:-1]}, {name}!"\n'
+GREET = (
+    "from greeter import hello\n\n\ndef greet(name: str) -> str:\n"
+    '    """Greet one person."""\n    return f"{hello()[:-1]}, {name}!"\n'
+)
 GREET_TEST = (
     "import unittest\n\nfrom greeter.person import greet\n\n\nclass GreetTest(unittest.TestCase):\n"
     '    def test_names_the_person(self) -> None:\n        self.assertEqual(greet("Ada"), "Hello, Ada!")\n'
@@ -45,7 +50,8 @@ SHOUT_TEST = SHOUT_TEST_DRAFT + (
 COUNT = (
     "class Counter:\n"
     '    """Counts greetings per person."""\n\n    def __init__(self) -> None:\n        self._seen: dict[str, int] = {}\n\n'
-    "    def count(self, name: str) -> int:\n        self._seen[name] = self._seen.get(name, 0) + 1\n        return self._seen[name]\n"
+    "    def count(self, name: str) -> int:\n        self._seen[name] = self._seen.get(name, 0) + 1\n"
+    "        return self._seen[name]\n"
 )
 COUNT_TEST = (
     "import unittest\n\nfrom greeter.counter import Counter\n\n\nclass CounterTest(unittest.TestCase):\n"
@@ -97,7 +103,8 @@ def _code(message: str, files: Mapping[str, str]) -> dict[str, Any]:
 
 def _verdict(name: str, verdict: str, *findings: Mapping[str, str]) -> dict[str, Any]:
     listed = "".join(
-        f"  - title: {json.dumps(f['title'])}\n    severity: major\n    path: {f['path']}\n    detail: {json.dumps(f['detail'])}\n"
+        f"  - title: {json.dumps(f['title'])}\n    severity: major\n"
+        f"    path: {f['path']}\n    detail: {json.dumps(f['detail'])}\n"
         for f in findings
     )
     front = f"verdict: {verdict}\nfindings:{' []' if not findings else ''}\n{listed}"

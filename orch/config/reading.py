@@ -54,7 +54,8 @@ def load(path: Path | None, environ: Mapping[str, str]) -> Loaded:
     settings = _settings(table, environ, where, warnings)
     projects = _projects(entries, settings, where)
     check_services(settings, projects)
-    warnings += _unknown_repos(settings, projects)
+    if path is not None:
+        warnings += _unknown_repos(settings, projects)
     start, refused = split_startable(projects)
     return Loaded(settings=settings, projects=start, refused=refused, warnings=tuple(warnings))
 

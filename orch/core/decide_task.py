@@ -115,7 +115,6 @@ def _enter_agent_stage(turn: Turn) -> None:
 def _finish(turn: Turn, note: str) -> None:
     task = turn.task
     turn.comment(Role.STREAM, render_done(task.work_item, task.landed, note, turn.language), "done")
-    turn.alert("done", f"{task.work_item} is done")
 
 
 def _wait(turn: Turn, result: GateResult, evidence: Evidence) -> None:

@@ -165,6 +165,7 @@ def branch_pushed(task: Task, project: Project, evidence: Evidence) -> GateResul
 
 
 def pull_request_open(task: Task, project: Project, evidence: Evidence) -> GateResult:
+    """The forge shows the task's pull request."""
     gate = "pull_request_open"
     return _green(gate) if task.pr_number is not None else _pending(gate, "the pull request to be opened")
 
@@ -195,10 +196,12 @@ def _verdict_gate(gate: str, stage: Stage, evidence: Evidence) -> GateResult:
 
 
 def review_verdict(task: Task, project: Project, evidence: Evidence) -> GateResult:
+    """``07-review.md`` of this attempt says ``approved``."""
     return _verdict_gate("review_verdict", Stage.REVIEW, evidence)
 
 
 def test_verdict(task: Task, project: Project, evidence: Evidence) -> GateResult:
+    """``08-test-report.md`` of this attempt says ``pass``."""
     return _verdict_gate("test_verdict", Stage.TESTING, evidence)
 
 
@@ -213,6 +216,7 @@ def _command_gate(gate: str, command: tuple[str, ...], evidence: Evidence) -> Ga
 
 
 def staging_status(task: Task, project: Project, evidence: Evidence) -> GateResult:
+    """The project's staging command succeeded on the head; passes at once where there is none."""
     return _command_gate("staging_status", project.deploy.staging_command, evidence)
 
 
@@ -223,6 +227,7 @@ def branch_mergeable(task: Task, project: Project, evidence: Evidence) -> GateRe
 
 
 def deploy_status(task: Task, project: Project, evidence: Evidence) -> GateResult:
+    """The project's deploy command succeeded on the landed commit; passes at once where there is none."""
     return _command_gate("deploy_status", project.deploy.command, evidence)
 
 

@@ -1,0 +1,55 @@
+# Needs Python 3.11 or newer, git and make; everything else goes into .venv, made at the first call.
+PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 python3.11,\
+	$(shell $(p) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $(p))))
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+WORKERS ?= 2
+TESTS ?= tests
+
+.PHONY: help demo test check bench docs install clean
+
+help:
+	@echo "make demo   run the whole line on a small sample repository, and prove the result"
+	@echo "make test   run every test (TESTS=path for some of them)"
+	@echo "make check  lint, format, types, layers"
+	@echo "make bench  run every benchmark and print its figures"
+	@echo "make docs   write docs/stages.md and docs/messages.md anew from the code"
+
+demo: $(STAMP)
+	@$(BIN)/orch demo
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
+
+check: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(STAMP)
+	@set -e; for file in tests/bench/bench_*.py; do \
+		[ -e "$$file" ] || { echo "no benchmarks in tests/bench"; exit 1; }; \
+		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
+	done
+
+docs: $(STAMP)
+	@$(BIN)/python -m tests.architecture.generate
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml
+	@[ -n "$(PYTHON)" ] || { echo "no Python 3.11 or newer found: install one, or run make PYTHON=/path/to/python"; exit 1; }
+	@echo "making $(VENV) with $(PYTHON) …"
+	@[ -x $(BIN)/python ] || $(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+		echo "$(PYTHON) -m venv failed: install the venv module of this Python (on Debian: apt install python3-venv)"; exit 1; }
+	@echo "updating pip …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip
+	@echo "installing Orch and its tools (a minute or two) …"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+	@echo "installed."
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench dist build

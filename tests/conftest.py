@@ -1,0 +1,45 @@
+"""What every test stands on: the backend, reproducible examples, and no process left behind."""
+
+import os
+from collections.abc import Iterator
+
+import psutil
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "steady",
+    deadline=None,
+    derandomize=True,
+    database=None,
+    max_examples=int(os.environ.get("HYPOTHESIS_EXAMPLES", "100")),
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.register_profile("explore", deadline=None, max_examples=2000, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """Run async tests on asyncio, as the daemon does; a module that wants trio's virtual clock has its own."""
+    return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_process_left_behind(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Fail a test that leaves a child process: every run must end with its whole tree. Pure tests start none."""
+    if "core" in request.path.parts:
+        yield
+        return
+    before = {child.pid for child in psutil.Process().children()}
+    yield
+    left = [line for child in psutil.Process().children() if child.pid not in before and (line := _living(child))]
+    assert not left, f"the test left processes behind: {left}"
+
+
+def _living(process: psutil.Process) -> str:
+    """Return a line about a process, or nothing when it is gone or only waits to be reaped."""
+    try:
+        return "" if process.status() == psutil.STATUS_ZOMBIE else f"{process.pid} {' '.join(process.cmdline())[:200]}"
+    except psutil.Error:
+        return ""
