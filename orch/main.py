@@ -5,7 +5,6 @@ Rule: whatever can be wrong in configuration is found before anything is made; t
 the database last. A second signal, or the hard deadline, leaves at once.
 """
 
-import hashlib
 import os
 import signal
 import sys
@@ -32,7 +31,7 @@ from orch.adapters.http import connect_api
 from orch.adapters.local_board import LocalBoard, LocalDeskAdapter
 from orch.adapters.local_forge import LocalForge
 from orch.adapters.notices import LogNotifier
-from orch.adapters.process import ProcessTree
+from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.prompts import JinjaPrompts
 from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.app import build_cli
@@ -153,7 +152,7 @@ def check_built_in(projects: tuple[Project, ...]) -> None:
 def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, AgentAdapter]) -> World:
     """Make every adapter of the plan."""
     data_dir, limits = plan.data_dir, plan.settings.limits()
-    processes = ProcessTree(namespace=hashlib.sha256(str(data_dir).encode()).hexdigest()[:12])
+    processes = ProcessTree(namespace=namespace_of(data_dir))
     commands = ProjectCommands(processes, home=data_dir / "home", grace_s=limits.stop_grace_s)
     prompts = JinjaPrompts(plan.settings.prompts_dir)
     prompts.check()

@@ -38,7 +38,8 @@ from orch.ports import LineReader, ProcessEnd, ProcessEnding, ProcessSpec
 
 AFTER_RESULT_S = 10.0
 """How long a process may live on after the last line that matters."""
-_REPORT_S = 1.0
+_REPORT_S = 0.5
+"""How long after the grace the shim may take for its sweep before it is helped."""
 _FORCE_S = shim.KILL_S + 2.0
 _DRAIN_S = 1.0
 _STDERR_TAIL = 20_000
@@ -255,7 +256,7 @@ class ProcessTree:
             with anyio.move_on_after(tree.spec.grace_s + _REPORT_S, shield=True):
                 await tree.exited.wait()
         with anyio.move_on_after(_FORCE_S, shield=True):
-            while not tree.exited.is_set():  # the shim is slow or stopped: kill what it should have killed, and let it reap
+            while not tree.exited.is_set():  # the shim is slow, or kept stopped by its tree: kill that, and let it reap
                 _signal(tree.pidfd, signal.SIGCONT)
                 orphans.strike(tree.label.__eq__, spare=tree.process.pid)
                 with anyio.move_on_after(0.05):

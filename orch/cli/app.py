@@ -54,10 +54,15 @@ def build_cli(deps: CliDeps) -> typer.Typer:
     return app
 
 
-def _root(
-    ctx: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.", is_eager=True)] = False,
-) -> None:
-    if version:
+def _print_version(ctx: typer.Context, wanted: bool) -> None:
+    if wanted:
         typer.echo(f"orch {deps_of(ctx).version}")
         raise typer.Exit
+
+
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Make the group a group, also with one command; the version was printed before this runs."""

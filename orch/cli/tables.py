@@ -83,7 +83,7 @@ def status_view(snapshot: Mapping[str, Any]) -> RenderableType:
     """Return what ``orch status`` shows."""
     tasks = list(snapshot.get("tasks") or [])
     issues = [issue for issue in snapshot.get("issues") or [] if not issue.get("task")]
-    parts: list[RenderableType] = []
+    parts: list[RenderableType] = [*_holds(snapshot.get("projects") or [])]
     if tasks:
         parts += [task_table(tasks), Text(_totals(tasks), style="dim")]
     else:
@@ -91,6 +91,19 @@ def status_view(snapshot: Mapping[str, Any]) -> RenderableType:
     if issues:
         parts += [Text(""), Text("Cards without a task", style="bold"), issue_table(issues)]
     return Group(*parts)
+
+
+def _holds(projects: Iterable[Mapping[str, Any]]) -> list[Text]:
+    """Return a line for each project that is frozen or paused."""
+    lines = []
+    for project in projects:
+        name = plain(project.get("name"))
+        if freeze := project.get("freeze"):
+            text = f"{name} is frozen ({plain(freeze.get('cause'))}, by {plain(freeze.get('by'))}): {plain(freeze.get('detail'))}"
+            lines.append(Text(text, style="bold cyan"))
+        if project.get("paused"):
+            lines.append(Text(f"{name} is paused: nothing new is claimed", style="bold cyan"))
+    return lines
 
 
 def _totals(tasks: list[Mapping[str, Any]]) -> str:

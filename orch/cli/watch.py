@@ -10,8 +10,10 @@ change behind.
 """
 
 import json
+import math
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Annotated, Any, final
 from urllib.parse import urlsplit
@@ -115,15 +117,13 @@ class LiveState:
 
 
 async def show_once(api: Api) -> None:
-    """Print one frame; raises TransientError when no daemon answers."""
+    """Print one frame; raises TransientError when no daemon answers, DomainError when it refuses."""
     state = LiveState()
     try:
-        with trio.fail_after(CONNECT_S):
-            async with trio.open_nursery(strict_exception_groups=False) as nursery:
-                socket = await _open(nursery, api)
+        with _ungrouped(), trio.fail_after(CONNECT_S):
+            async with _connected(api) as socket:
                 while not state.snapshot:
                     state.apply(_parse(await socket.get_message()))
-                nursery.cancel_scope.cancel()
     except _LOST as error:
         raise _no_daemon(api, error) from error
     state.connected = True
@@ -137,8 +137,9 @@ async def follow(connect: Callable[[], Api]) -> None:
     with Live(state.frame(), console=console(), auto_refresh=False, screen=False, vertical_overflow="crop") as live:
         while True:
             try:
-                await _follow_one(connect(), state, live)
-                failures = 0
+                with _ungrouped():
+                    await _follow_one(connect(), state, live)
+                failures, state.note = 0, "connecting again …"
             except _LOST as error:
                 failures = 0 if state.connected else failures + 1
                 state.note = _lost_note(error)
@@ -153,50 +154,75 @@ async def follow(connect: Callable[[], Api]) -> None:
 _LOST = (OSError, HandshakeError, ConnectionClosed, trio.TooSlowError, trio.BrokenResourceError, ValueError)
 
 
+@contextmanager
+def _ungrouped() -> Iterator[None]:
+    """Raise what the nurseries inside gathered as one plain error, where that is a lost connection or Ctrl-C."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        if group.subgroup(KeyboardInterrupt) is not None:
+            raise KeyboardInterrupt from None
+        lost, other = group.split(_LOST)
+        if lost is None or other is not None:
+            raise
+        raise _leaf(lost) from group
+
+
+def _leaf(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    first = group.exceptions[0]
+    return _leaf(first) if isinstance(first, BaseExceptionGroup) else first
+
+
 async def _follow_one(api: Api, state: LiveState, live: Live) -> None:
-    """Follow one connection to its end; returns when a change was missed."""
-    async with trio.open_nursery(strict_exception_groups=False) as nursery:
-        with trio.fail_after(CONNECT_S):
-            socket = await _open(nursery, api)
-        nursery.start_soon(_ping, socket)
+    """Follow one connection to its end; returns when a change was missed or a ping was not answered."""
+    async with _connected(api) as socket, trio.open_nursery() as nursery:
+        nursery.start_soon(_ping, socket, nursery.cancel_scope)
         while state.apply(_parse(await socket.get_message())):
             state.connected = True
             live.update(state.frame(), refresh=True)
         nursery.cancel_scope.cancel()
 
 
-async def _ping(socket: WebSocketConnection) -> None:
-    while True:
-        await trio.sleep(PING_S)
-        with trio.fail_after(PING_S):
-            await socket.ping()
+async def _ping(socket: WebSocketConnection, scope: trio.CancelScope) -> None:
+    """End *scope* when the daemon does not answer; raising here could meet the reader's own error in a group of two."""
+    try:
+        while True:
+            await trio.sleep(PING_S)
+            with trio.fail_after(PING_S):
+                await socket.ping()
+    except (trio.TooSlowError, ConnectionClosed):
+        scope.cancel()
 
 
-async def _open(nursery: trio.Nursery, api: Api) -> WebSocketConnection:
+@asynccontextmanager
+async def _connected(api: Api) -> AsyncIterator[WebSocketConnection]:
     """Connect to the daemon's live view.
 
-    The stream is opened here and closed with the nursery's socket, because the convenience opener leaks it when the server
-    closes first.
+    The stream is opened and closed here: the convenience opener leaks it when the server closes first.
     """
     parts = urlsplit(api.url)
     host, port = parts.hostname or "127.0.0.1", parts.port or (443 if parts.scheme == "https" else 80)
-    stream: Any = await trio.open_tcp_stream(host, port)
-    if parts.scheme == "https":
-        stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
     headers = [(b"authorization", f"Bearer {api.token}".encode())] if api.token else []
-    try:
-        return await wrap_client_stream(
-            nursery,
-            stream,
-            parts.netloc.rpartition("@")[2],
-            f"{parts.path.rstrip('/')}/ws/queue",
-            extra_headers=headers,
-            message_queue_size=QUEUE_SIZE,
-            max_message_size=MESSAGE_MAX,
-        )
-    except BaseException:
-        await trio.aclose_forcefully(stream)
-        raise
+    with trio.fail_after(CONNECT_S) as opening:
+        stream: Any = await trio.open_tcp_stream(host, port)
+        if parts.scheme == "https":
+            stream = trio.SSLStream(stream, ssl.create_default_context(), server_hostname=host, https_compatible=True)
+        try:
+            async with trio.open_nursery() as nursery:
+                socket = await wrap_client_stream(
+                    nursery,
+                    stream,
+                    parts.netloc.rpartition("@")[2],
+                    f"{parts.path.rstrip('/')}/ws/queue",
+                    extra_headers=headers,
+                    message_queue_size=QUEUE_SIZE,
+                    max_message_size=MESSAGE_MAX,
+                )
+                opening.deadline = math.inf
+                yield socket
+                nursery.cancel_scope.cancel()
+        finally:
+            await trio.aclose_forcefully(stream)
 
 
 def _parse(message: str | bytes) -> Mapping[str, Any]:
