@@ -102,9 +102,9 @@ class Supervisor:
 
     async def _wake_tasks(self) -> None:
         """Start the actors of the tasks that have something of the daemon's own to go on with; the rest sleep."""
-        tasks = await self._world.store.read(lambda tx: tx.list_tasks(live=True, limit=1_000_000))
+        tasks = await self._world.store.read(lambda tx: tx.list_tasks(live=True, awaiting=UNDER_WAY, limit=1_000_000))
         for task in tasks:
-            if task.awaiting in UNDER_WAY and task.park is None:
+            if task.park is None:
                 self.task(task.row).tell(TaskHint())
 
     def _keep(

@@ -256,16 +256,15 @@ def make_slug(title: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    kept, rest = [], text
-    start = rest.find("<!--")
-    while start >= 0:
-        kept.append(rest[:start])
-        end = rest.find("-->", start)
+    """Cut HTML comments out; one that is never closed reaches to the end."""
+    kept, at = [], 0
+    while (start := text.find("<!--", at)) >= 0:
+        kept.append(text[at:start])
+        end = text.find("-->", start)
         if end < 0:
             return "".join(kept)
-        rest = rest[end + 3 :]
-        start = rest.find("<!--")
-    return "".join((*kept, rest))
+        at = end + len("-->")
+    return "".join((*kept, text[at:]))
 
 
 def _bounded(text: str, what: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import assert_never
 
 from orch.core.decide_task import advance, return_to_development
-from orch.core.effects import MarkMerged, PostCommitStatus, RecordVerdict
-from orch.core.gates import Evidence
+from orch.core.effects import CancelJobs, CancelRun, MarkMerged, PostCommitStatus, RecordVerdict
+from orch.core.gates import Evidence, Light, deploy_status
 from orch.core.ids import Sha
 from orch.core.messages import CiReported, CommandFinished, CommandVerdict, LandingRefused, PullRequestOpened
 from orch.core.model import (
@@ -24,8 +24,9 @@ from orch.core.model import (
     Verdict,
     VerdictValue,
 )
-from orch.core.render import render_ci_evidence, render_landed
+from orch.core.render import render_cancelled, render_ci_evidence, render_landed
 from orch.core.stages import Move, Role, Stage, is_terminal
+from orch.core.stopping import close_pull_request, complete_stop, is_deploying
 from orch.core.turn import Context, Decided, Turn
 
 INFRASTRUCTURE_MAX = 3
@@ -38,8 +39,13 @@ CI_CONTEXT = "orch/ci"
 def pull_request_opened(context: Context, task: Task, opened: PullRequestOpened) -> Decided:
     """The forge has the task's pull request."""
     turn = Turn(context, task)
-    if is_terminal(task.stage) or task.pr_number == opened.number:
+    if task.stage is Stage.DONE or task.pr_number == opened.number:
         return turn.ignore()
+    if task.stage is Stage.CANCELLED:  # asked for before the STOP, opened after it
+        turn.set(pr_number=opened.number)
+        if task.landed is None:
+            close_pull_request(turn, opened.number)
+        return turn.end()
     turn.set(pr_number=opened.number)
     turn.record(task.stage, task.stage, "pull-request", f"#{opened.number} {opened.url}".strip())
     if task.stage is Stage.DEVELOPMENT and task.awaiting is Awaiting.GATE and task.park is None:
@@ -48,8 +54,10 @@ def pull_request_opened(context: Context, task: Task, opened: PullRequestOpened)
 
 
 def ci_reported(context: Context, task: Task, reported: CiReported) -> Decided:
-    """The CI said something about a commit; only the task's code head counts."""
+    """The forge's CI said something about a commit; only the task's code head counts, and only where the forge is asked."""
     turn = Turn(context, task)
+    if context.project.ci is not CiSource.FORGE:
+        return turn.ignore()
     state = CiState(reported.state)
     if reported.sha != task.code_head or state is task.ci or task.stage is not Stage.DEVELOPMENT or task.park:
         return turn.ignore()
@@ -67,7 +75,9 @@ def wants(task: Task, context: Context) -> tuple[RunKind, Sha] | None:
     remembered elsewhere.
     """
     project = context.project
-    if task.park is not None or is_terminal(task.stage) or task.cancel_requested_at is not None:
+    if task.park is not None or is_terminal(task.stage):
+        return None
+    if task.cancel_requested_at is not None and not is_deploying(task):
         return None
     match task.stage, task.awaiting:
         case Stage.DEVELOPMENT, Awaiting.GATE if project.ci is CiSource.LOCAL and task.ci in (None, CiState.PENDING):
@@ -106,6 +116,7 @@ def command_finished(context: Context, task: Task, run: Run, finished: CommandFi
             raise ValueError(f"{run.kind} is no command of a task")
         case _:
             assert_never(run.kind)
+    complete_stop(turn)
     return turn.end()
 
 
@@ -146,6 +157,7 @@ def _command_disturbed(turn: Turn, run: Run, finished: CommandFinished) -> Decid
         turn.park(ParkReason.INFRASTRUCTURE, told)
     else:
         turn.record(turn.task.stage, turn.task.stage, f"{run.kind}-{finished.report.verdict}", told[:500])
+    complete_stop(turn)
     return turn.end()
 
 
@@ -162,16 +174,37 @@ def actor_failed(context: Context, task: Task, error: str) -> Decided:
 
 
 def landed(context: Context, task: Task, sha: Sha, detail: str = "") -> Decided:
-    """The default branch holds the task as *sha*: the transition deploy-staging → deploy."""
+    """The default branch holds the task as *sha*: the transition deploy-staging → deploy.
+
+    It is a fact, whatever became of the task meanwhile: one that was stopped stays stopped and says where its code is.
+    """
     turn = Turn(context, task)
+    if task.landed is not None:
+        return turn.ignore()
     turn.set(landed=sha)
-    head = task.head
-    turn.move(Move.PASSED, cause="landed", detail=detail or sha[:12])
-    turn.comment(Role.STREAM, render_landed(task.work_item, sha, turn.language), "landed")
-    if task.pr_number is not None and head is not None:
-        turn.emit(MarkMerged(number=task.pr_number, sha=sha, branch=task.branch, head=head))
-    advance(turn, Evidence())
+    if task.stage is Stage.CANCELLED:
+        turn.record(task.stage, task.stage, "landed", detail or sha[:12])
+        turn.comment(Role.STREAM, render_cancelled(task.work_item, sha, turn.language), "landed")
+    elif task.stage is Stage.DEPLOY_STAGING:
+        turn.move(Move.PASSED, cause="landed", detail=detail or sha[:12])
+    else:
+        turn.emit(CancelJobs(), CancelRun())
+        turn.move(Move.MERGED_OUTSIDE, cause="landed", detail=detail or sha[:12])
+    if task.pr_number is not None and task.head is not None:
+        turn.emit(MarkMerged(number=task.pr_number, sha=sha, branch=task.branch, head=task.head))
+    if turn.task.stage is Stage.DEPLOY:
+        turn.comment(Role.STREAM, render_landed(task.work_item, sha, turn.language), "landed")
+        _after_landing(turn)
     return turn.end()
+
+
+def _after_landing(turn: Turn) -> None:
+    """On to the deploy; where a STOP came during the landing, only as far as there is nothing left to do."""
+    gate = deploy_status(turn.task, turn.project, Evidence())
+    if turn.task.cancel_requested_at is None or gate.light is Light.GREEN:
+        advance(turn, Evidence())
+    else:
+        complete_stop(turn)
 
 
 def landing_refused(context: Context, task: Task, refused: LandingRefused) -> Decided:

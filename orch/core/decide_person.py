@@ -7,24 +7,20 @@ Rule: a decision is for the artefacts or SHA that were shown; the first committe
 from typing import assert_never
 
 from orch.core.decide_task import advance
-from orch.core.effects import CancelJobs, CancelRun, EditPullRequest
 from orch.core.gates import Evidence
-from orch.core.ids import Attempt
 from orch.core.messages import Answer, Decide, Decision, TriggerSet, Verb
-from orch.core.model import Awaiting, Counters, Feedback, ParkReason, Task
+from orch.core.model import Awaiting, CiSource, CiState, Counters, Feedback, ParkReason, Project, Task
 from orch.core.render import (
     render_already_decided,
-    render_cancelled,
     render_no_reason,
     render_not_allowed,
-    render_pr_body,
-    render_pr_title,
     render_resumed,
     render_stale_decision,
     render_trigger_useless,
 )
 from orch.core.stages import Move, Role, Stage, is_terminal
 from orch.core.statuses import Status
+from orch.core.stopping import defer_stop, is_deploying, stop_now
 from orch.core.turn import Context, Decided, Turn
 
 
@@ -36,14 +32,17 @@ def _refused(text: str, task: Task) -> Answer:
     return Answer(verb=Verb.REFUSED, text=text, id=task.work_item)
 
 
-def decided(context: Context, task: Task, command: Decide, *, active: bool) -> Decided:
-    """A person decided by page, CLI or chat. *active* says whether the task has a queued or running job."""
+def decided(context: Context, task: Task, command: Decide, *, active: bool, landing: bool = False) -> Decided:
+    """A person decided by page, CLI or chat.
+
+    *active* says whether the task has a queued or running job, *landing* whether an intent to land it is open.
+    """
     turn = Turn(context, task)
     match command.decision:
         case Decision.APPROVE | Decision.REJECT | Decision.CONFIRM_DEPLOY:
             answer = _decide_shown(turn, command)
         case Decision.STOP:
-            answer = _stop(turn, command.by)
+            answer = _stop(turn, command.by, landing=landing)
         case Decision.RESUME:
             answer = _resume(turn, command.by, active=active)
         case _:
@@ -100,20 +99,16 @@ def _decide(turn: Turn, decision: Decision, by: str, reason: str) -> Answer:
     return _done(f"{task.work_item}: rejected, the analyst works on it again", task)
 
 
-def _stop(turn: Turn, by: str) -> Answer:
-    """End the task: fence what runs, cancel what is queued, leave the landing queue, close the pull request."""
+def _stop(turn: Turn, by: str, *, landing: bool) -> Answer:
+    """Stop the task, or, while a landing or a deploy of it is under way, record that it shall be stopped."""
     task = turn.task
     if is_terminal(task.stage):
         return Answer(verb=Verb.NOTHING, text=f"{task.work_item} is {task.stage} already", id=task.work_item)
-    turn.emit(CancelJobs(), CancelRun())
-    turn.set(cancel_requested_at=turn.context.now, attempt=Attempt(task.attempt + 1), train_seq=None)
-    turn.move(Move.STOPPED, cause="stopped", by=by)
-    if task.pr_number is not None and task.landed is None:
-        title, body = render_pr_title(task, True), render_pr_body(task, turn.language)
-        turn.emit(EditPullRequest(number=task.pr_number, title=title, body=body, close=True))
-    text = render_cancelled(task.work_item, task.landed, turn.language)
-    turn.comment(Role.STREAM, text, "cancelled")
-    return _done(text, task)
+    if not landing and not is_deploying(task):
+        return _done(stop_now(turn, by), task)
+    if task.cancel_requested_at is not None:
+        return Answer(verb=Verb.NOTHING, text=f"{task.work_item} is being stopped already", id=task.work_item)
+    return _done(defer_stop(turn, by), task)
 
 
 def _resume(turn: Turn, by: str, *, active: bool) -> Answer:
@@ -125,17 +120,29 @@ def _resume(turn: Turn, by: str, *, active: bool) -> Answer:
     turn.set(park=None, counters=Counters(), note="")
     turn.record(task.stage, task.stage, "resumed", by=by)
     turn.comment(Role.STREAM, render_resumed(by, task.stage, turn.language), f"resumed:{turn.context.now.isoformat()}")
-    if task.stage in (Stage.DEPLOY_STAGING, Stage.DEPLOY):
+    if task.stage in (Stage.DEPLOY_STAGING, Stage.DEPLOY) or _waits_for_ci(turn.project, task):
         advance(turn, Evidence())
-    elif not active:
+    elif active:
+        turn.set(awaiting=Awaiting.AGENT)
+    else:
         turn.queue(feedback=Feedback(kind="resumed", text=evidence))
     return _done(f"{task.work_item}: resumed at {task.stage}", task)
+
+
+_UNJUDGED = (ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED)
+
+
+def _waits_for_ci(project: Project, task: Task) -> bool:
+    """Say whether it was the CI that a task parked in development lacked: its developer would have nothing to do."""
+    if task.stage is not Stage.DEVELOPMENT or task.park is None or task.park.reason not in _UNJUDGED:
+        return False
+    return task.code_head is not None and project.ci is not CiSource.OFF and task.ci in (None, CiState.PENDING)
 
 
 # ------------------------------------------------------------------------------------------------ board triggers
 
 
-def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool) -> Decided:
+def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool, landing: bool = False) -> Decided:
     """A person set a trigger status. Where it means nothing now: one comment, and the derived status again."""
     turn = Turn(context, task)
     match trigger.trigger:
@@ -154,8 +161,7 @@ def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool
             if _awaits(task, Decision.CONFIRM_DEPLOY):
                 return _board_decision(turn, Decision.CONFIRM_DEPLOY, trigger)
         case Status.STOP:
-            if not is_terminal(task.stage):
-                _stop(turn, trigger.by)
+            if _stop(turn, trigger.by, landing=landing).verb is Verb.DONE:
                 return turn.end(show=True)
         case _:
             raise ValueError(f"{trigger.trigger} is no trigger")
@@ -179,7 +185,7 @@ def _relaunch(turn: Turn, trigger: TriggerSet, *, active: bool) -> bool:
     task = turn.task
     if task.stage is not Stage.ANALYSIS or active:
         return False
-    turn.set(park=None, counters=Counters() if task.park else task.counters)
+    turn.set(park=None, counters=Counters() if task.park else task.counters, note="")
     turn.record(task.stage, task.stage, "relaunched", by=trigger.by)
     turn.queue(feedback=Feedback(kind="relaunched", text=""))
     return True

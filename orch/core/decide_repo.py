@@ -31,26 +31,43 @@ class Chosen:
 
 
 def choose_trigger(
-    entries: Sequence[Activity], unhandled: Collection[ActivityId], states: StatusMap, column: str | None
+    entries: Sequence[Activity],
+    unhandled: Collection[ActivityId],
+    states: StatusMap,
+    column: str | None,
+    *,
+    live: bool = True,
 ) -> Chosen:
-    """Choose among *entries* (oldest first) of one issue whose current column is *column*.
+    """Choose among *entries* (oldest first) of one issue whose current column is *column*; *live*: it has a task to stop.
 
     Entries of our own users are echoes. An entry counts only with an old state and a new state of this project. STOP
-    always counts; otherwise only the newest human entry does, and only while the column agrees with it.
+    always counts; otherwise only the newest human entry does, and only if the column ever showed it: it still does, or a
+    write of our own names it as what it overwrote. A ``to_analyse`` set after the STOP is kept, unhandled, for a next look.
     """
     fresh = [entry for entry in entries if entry.id in unhandled]
-    handled = tuple(entry.id for entry in fresh)
     human = [
         entry
         for entry in fresh
         if not entry.ours and entry.source is not None and entry.target is not None and entry.target in states.groups
     ]
-    for entry in reversed(human):
-        if entry.target is not None and states.trigger_of(entry.target) is Status.STOP:
-            return Chosen(trigger=Status.STOP, entry=entry, handled=handled)
-    if not human or human[-1].target is None or human[-1].target != column:
+    handled = tuple(entry.id for entry in fresh)
+    newest = human[-1] if human else None
+    meant = states.trigger_of(newest.target) if newest is not None and newest.target is not None else None
+    shown = newest is not None and _was_shown(newest, entries, column)
+    for stop in reversed(human):
+        if live and stop.target is not None and states.trigger_of(stop.target) is Status.STOP:
+            if meant is Status.TO_ANALYSE and shown:
+                handled = handled[: fresh.index(stop) + 1]
+            return Chosen(trigger=Status.STOP, entry=stop, handled=handled)
+    if newest is None or not shown:
         return Chosen(trigger=None, entry=None, handled=handled)
-    return Chosen(trigger=states.trigger_of(human[-1].target), entry=human[-1], handled=handled)
+    return Chosen(trigger=meant, entry=newest, handled=handled)
+
+
+def _was_shown(entry: Activity, entries: Sequence[Activity], column: str | None) -> bool:
+    """Say whether the column shows what *entry* set, or showed it until a write of our own replaced it."""
+    after = entries[entries.index(entry) + 1 :]
+    return entry.target == column or any(later.ours and later.source == entry.target for later in after)
 
 
 def rejection_reason(comments: Sequence[BoardComment], task: Task | None) -> str:
@@ -136,13 +153,14 @@ def plan_landing(queue: Sequence[Task], repo: Repo, *, busy: bool) -> Land | Hol
     """Choose what lands next: one at a time, in the queue's order; under a freeze only exempt tasks."""
     if busy:
         return Hold(why="another landing is under way")
-    admitted = [task for task in queue if task.exempt or repo.freeze is None]
+    staying = [task for task in queue if task.cancel_requested_at is None]
+    admitted = [task for task in staying if task.exempt or repo.freeze is None]
     if not admitted:
-        return Hold(why="the repo is frozen" if queue else "the landing queue is empty")
-    first = admitted[0]
-    if first.head is None:
-        return Hold(why=f"{first.work_item} has no head")
-    return Land(task=first.row, head=first.head)
+        return Hold(why="the repo is frozen" if staying else "the landing queue is empty")
+    for task in admitted:
+        if task.head is not None:
+            return Land(task=task.row, head=task.head)
+    return Hold(why=f"{admitted[0].work_item} has no head")
 
 
 def membership_fault(candidate: Candidate, members: Sequence[Task | None], repo: Repo) -> str | None:

@@ -14,6 +14,7 @@ from orch.core.effects import (
     OpenPullRequest,
     RecordVerdict,
     RequeueJob,
+    WakeSlots,
 )
 from orch.core.gates import GATES, Evidence, GateResult, Light, Report, has_questions, read_report
 from orch.core.messages import (
@@ -45,7 +46,17 @@ from orch.core.render import (
     render_run_finished,
     render_run_launched,
 )
-from orch.core.retry import GiveUp, Postpone, TryAgain, after_infrastructure, after_red_gate, after_return, after_run
+from orch.core.retry import (
+    GATE_RED_MAX,
+    GiveUp,
+    Postpone,
+    TryAgain,
+    after_infrastructure,
+    after_red_gate,
+    after_return,
+    after_run,
+    new_visit,
+)
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal
 from orch.core.turn import Context, Decided, Turn
 
@@ -95,18 +106,20 @@ def advance(turn: Turn, evidence: Evidence) -> None:
 
 
 def _check_gates(turn: Turn, evidence: Evidence) -> tuple[GateResult | None, list[str]]:
-    """Return the stage's first gate that is not green, or None, and what the green ones had to say."""
-    notes: list[str] = []
-    for name in TABLE[turn.task.stage].gates:
-        result = GATES[name](turn.task, turn.project, evidence)
-        if result.light is not Light.GREEN:
-            return result, notes
-        notes += [result.reason] if result.reason else []
-    return None, notes
+    """Return the stage's first red gate, else its first pending one, or None, and what the green ones had to say.
+
+    A red gate waits for nothing: a CI that failed before the pull request was there goes back with its log at once.
+    """
+    results = [GATES[name](turn.task, turn.project, evidence) for name in TABLE[turn.task.stage].gates]
+    for light in (Light.RED, Light.PENDING):
+        closed = next((result for result in results if result.light is light), None)
+        if closed is not None:
+            return closed, []
+    return None, [result.reason for result in results if result.reason]
 
 
 def _enter_agent_stage(turn: Turn) -> None:
-    turn.set(counters=replace(turn.task.counters, gate_red=0, failed=0, stalled=0, timed_out=0, turn_limit=0))
+    turn.set(counters=new_visit(turn.task.counters))
     if turn.task.stage is Stage.TESTING and turn.task.pr_number is not None:
         _edit_pull_request(turn, wip=False)
     turn.queue()
@@ -155,7 +168,7 @@ def _wait_for_deploy(turn: Turn) -> None:
     assert task.landed is not None
     turn.set(awaiting=Awaiting.CONFIRM, shown=task.landed)
     text = render_confirm_deploy(task.work_item, task.landed, [], "", turn.language)
-    turn.comment(Role.DEPLOYER, text, "confirm-deploy")
+    turn.comment(Role.DEPLOYER, text, f"confirm-deploy:{turn.context.now.isoformat()}")
     turn.alert("confirm-deploy", text)
 
 
@@ -184,7 +197,7 @@ def _ask_again(turn: Turn, result: GateResult) -> None:
         return
     role = TABLE[turn.task.stage].role or Role.STREAM
     count = following.counters.gate_red
-    turn.comment(role, render_retry(result.gate, result.reason, count, 3, turn.language), f"retry:{count}")
+    turn.comment(role, render_retry(result.gate, result.reason, count, GATE_RED_MAX, turn.language), f"retry:{count}")
     turn.queue(mode=following.mode, feedback=Feedback(kind="gate", text=f"{result.gate}: {result.reason}"))
 
 
@@ -203,6 +216,7 @@ def return_to_development(turn: Turn, cause: str, *, report: Report | None = Non
     turn.comment(TABLE[turn.task.stage].role or Role.STREAM, text, f"returned:{cause}:{count}")
     if turn.task.stage is not Stage.DEVELOPMENT:
         turn.move(Move.RETURNED, cause=cause, detail=told[:500])
+        turn.set(counters=new_visit(turn.task.counters))
         if turn.task.pr_number is not None:
             _edit_pull_request(turn, wip=True)
     turn.queue(feedback=Feedback(kind=cause, text=evidence, findings=findings))
@@ -214,12 +228,12 @@ def return_to_development(turn: Turn, cause: str, *, report: Report | None = Non
 def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded) -> Decided:
     """An agent's run is over."""
     turn = Turn(context, task)
-    if ended.attempt != task.attempt or is_terminal(task.stage):
+    if ended.attempt != task.attempt or is_terminal(task.stage) or task.park is not None:
         return turn.ignore()
     if ended.infrastructure:
         later = after_infrastructure(task.counters, context.now)
         turn.set(counters=later.counters, note=ended.infrastructure[:500])
-        turn.emit(RequeueJob(mode=job.mode, not_before=later.until))
+        turn.emit(RequeueJob(mode=job.mode, not_before=later.until), WakeSlots())
         return turn.end()
     turn.set(note="", base=ended.base or task.base, counters=replace(task.counters, infrastructure=0))
     result = ended.result
@@ -248,7 +262,7 @@ def _after_failure(turn: Turn, job: Job, result: AgentResult) -> None:
         case TryAgain():
             turn.queue(mode=following.mode, feedback=job.feedback, delay_s=following.delay_s)
         case Postpone():
-            turn.emit(RequeueJob(mode=RunMode.CONTINUATION, not_before=following.until))
+            turn.emit(RequeueJob(mode=RunMode.CONTINUATION, not_before=following.until), WakeSlots())
         case GiveUp():
             turn.park(following.reason, f"{result.outcome}: {result.detail}")
         case _:

@@ -228,6 +228,8 @@ def branch_mergeable(task: Task, project: Project, evidence: Evidence) -> GateRe
 
 def deploy_status(task: Task, project: Project, evidence: Evidence) -> GateResult:
     """The project's deploy command succeeded on the landed commit; passes at once where there is none."""
+    if project.deploy.agent and not project.deploy.command and evidence.verdict is None:
+        return _red("deploy_status", "deploy.agent is set, but no deployer agent is run yet: set deploy.command instead")
     return _command_gate("deploy_status", project.deploy.command, evidence)
 
 
@@ -261,11 +263,20 @@ def read_report(stage: Stage, artefacts: Mapping[str, Artefact]) -> Report | str
     word = found.front.get("verdict")
     value = words.get(word.strip().lower()) if isinstance(word, str) else None
     if value is None:
-        return f"{name} must say 'verdict: {' | '.join(words)}' in its front matter, not {str(word)[:80]!r}"
+        return f"{name} must say 'verdict: {' | '.join(words)}' in its front matter, not {_text(word, 80)!r}"
     findings = parse_findings(found.front.get("findings"))
     if isinstance(findings, str):
         return f"{name}: {findings}"
     return Report(value=value, findings=findings, blob=found.blob)
+
+
+def _text(value: object, limit: int) -> str:
+    """Return a scalar of someone's front matter as text that can be encoded; anything else, which may be vast, as nothing."""
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 64:
+        return "a number without bounds"
+    if not isinstance(value, str | int | float):
+        return ""
+    return str(value)[:limit].encode("utf-8", "replace").decode("utf-8")
 
 
 def parse_findings(raw: object) -> tuple[Finding, ...] | str:
@@ -278,7 +289,7 @@ def parse_findings(raw: object) -> tuple[Finding, ...] | str:
     for entry in raw:
         if not isinstance(entry, Mapping) or not isinstance(entry.get("title"), str):
             return "each of 'findings' needs a 'title'"
-        texts = {key: str(entry.get(key) or "")[:4000] for key in ("title", "severity", "path", "detail")}
+        texts = {key: _text(entry.get(key), 4000) for key in ("title", "severity", "path", "detail")}
         findings.append(
             Finding(title=texts["title"], severity=texts["severity"] or "major", path=texts["path"], detail=texts["detail"])
         )

@@ -6,6 +6,7 @@ Owns: the one encoding of an ``OutboxEffect`` as a row's ``kind`` and JSON-ready
 from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, assert_never
 
 from orch.core.effects import (
@@ -50,7 +51,9 @@ def _key(effect: OutboxEffect, owner: str, at: datetime) -> str:
         case PostCommitStatus():
             return f"ci:{effect.status.sha}:{effect.status.context}:{effect.status.state}:{at.isoformat()}"
         case EditPullRequest() | KeepPrComment():
-            return f"{type(effect).__name__}:{owner}:{effect.number}:{at.isoformat()}"
+            # Two edits can fall into one moment of the clock; the later one (a close) must not be taken for the earlier one.
+            content = sha256(repr(effect).encode("utf-8", "replace")).hexdigest()[:16]
+            return f"{type(effect).__name__}:{owner}:{effect.number}:{at.isoformat()}:{content}"
         case Alert():
             return f"alert:{owner}:{effect.kind}:{at.isoformat()}"
         case _:

@@ -73,10 +73,10 @@ def after_run(result: AgentResult, counters: Counters, now: datetime) -> Next:
     outcome = result.outcome
     match outcome:
         case Outcome.FAILED | Outcome.CRASHED:
-            if result.session_lost:
-                return TryAgain(counters=counters, delay_s=0.0, mode=RunMode.CONTINUATION)
+            # A lost session goes on at once in a new conversation, yet counts: who always loses it must not go on for ever.
             counters = replace(counters, failed=counters.failed + 1)
-            return _bounded(counters, counters.failed, FAILED_MAX, backoff(counters.failed))
+            delay_s = 0.0 if result.session_lost else backoff(counters.failed)
+            return _bounded(counters, counters.failed, FAILED_MAX, delay_s)
         case Outcome.TURN_LIMIT:
             counters = replace(counters, turn_limit=counters.turn_limit + 1)
             return _bounded(counters, counters.turn_limit, TURN_LIMIT_MAX, 0.0)
@@ -107,6 +107,11 @@ def after_red_gate(counters: Counters) -> TryAgain | GiveUp:
     if counted.gate_red > GATE_RED_MAX:
         return GiveUp(reason=ParkReason.RETRIES_EXHAUSTED, counters=counted)
     return TryAgain(counters=counted, delay_s=0.0, mode=RunMode.NEW_ATTEMPT)
+
+
+def new_visit(counters: Counters) -> Counters:
+    """Return the counters of a task that enters a stage: what its last role's runs came to is not charged to the next one's."""
+    return replace(counters, gate_red=0, failed=0, stalled=0, timed_out=0, turn_limit=0)
 
 
 CAUSES: tuple[str, ...] = ("ci_red", "review", "testing", "conflict", "land_red", "staging")

@@ -126,7 +126,9 @@ class Turn:
         self.emit(EnterTrain(), WakeRepo())
 
     def park(self, reason: ParkReason, evidence: str) -> None:
-        """Park the task and ask a person."""
+        """Park the task and ask a person. A park is sticky: the first cause stays, and what has ended is not parked."""
+        if is_terminal(self.task.stage) or self.task.park is not None:
+            return
         park = Park(reason=reason, since=self.context.now, evidence=evidence[:20_000])
         self.set(park=park, awaiting=Awaiting.NOTHING, train_seq=None)
         text = render_parked(park, self.language)
@@ -137,9 +139,9 @@ class Turn:
 
     def end(self, answer: Answer | None = None, *, show: bool = False) -> Decided:
         """Finish: the shown status is written when it changed, or when *show* asks for it."""
-        if show or (status_of(self.task) is not status_of(self.before) and self.effects):
+        if show or status_of(self.task) is not status_of(self.before):
             self.emit(SetStatus(status=status_of(self.task)))
-        if self.task != self.before or self.effects:
+        if self.task != self.before:
             self.set(updated_at=self.context.now)
         return Decided(task=self.task, effects=tuple(self.effects), answer=answer)
 

@@ -3,7 +3,7 @@
 Rule: *work* given to the store is a plain function of a ``Tx``; it may run on another thread and waits for nothing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, TypeVar, final
@@ -23,6 +23,7 @@ from orch.core.ids import (
 )
 from orch.core.model import (
     Activity,
+    Awaiting,
     BoardComment,
     BoardIssue,
     Candidate,
@@ -84,10 +85,14 @@ class TaskTables(Protocol):
         *,
         project: ProjectName | None = None,
         live: bool | None = None,
+        awaiting: Collection[Awaiting] | None = None,
         limit: int = 1000,
         newest_first: bool = False,
     ) -> list[Task]:
-        """Return tasks in row order; *live* True for those not terminal, False for the others, None for all."""
+        """Return tasks in row order; *live* True for those not terminal, False for the others, None for all.
+
+        *awaiting* keeps those that wait for one of these.
+        """
 
     def next_train_seq(self, project: ProjectName) -> int: ...
 

@@ -8,7 +8,7 @@ commit's parent as its only parent makes that parent the merge base of the two, 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import assert_never, final
@@ -134,10 +134,8 @@ class CandidateBuilder:
         return await self._write(tree, (tip.sha,), commit.author, commit)
 
     async def _write(self, tree: Sha, parents: tuple[Sha, ...], author: bytes, text: Commit) -> Tip:
-        sha = await write_commit(
-            self._git, self._dir, tree=tree, parents=parents, author=author, committer=self._ident, text=text
-        )
-        return Tip(sha=sha, tree=tree)
+        commit = replace(text, tree=tree, parents=parents, author=author)
+        return Tip(sha=await write_commit(self._git, self._dir, commit, self._ident), tree=tree)
 
     async def _merge_trees(self, ours: Sha, theirs: Sha) -> Sha | Clash:
         ran = await self._git.run(

@@ -55,7 +55,7 @@ async def inspect(git: Git, git_dir: Path, what: Inspection) -> Refusal | None:
         ran = await git.run(git_dir, "diff-tree", "-r", "-z", "--name-only", "--no-renames", what.start, what.tip)
         outside = [path for path in ran.fields() if path and not _is_allowed(path, what.allowed)]
         if outside:
-            places = ", ".join(one + "/" for one in what.allowed)
+            places = ", ".join(one.rstrip("/") + "/" for one in what.allowed)
             return Refusal(kind=RefusalKind.PATHS, reason=f"this role may change only {places} but changed {name_paths(outside)}")
     changes = await _changes(git, git_dir, what)
     tricks = [change.path for change in changes if _is_trick(change)]

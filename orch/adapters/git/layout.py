@@ -22,6 +22,10 @@ _PACKED_LIMIT = 16_000_000
 _SMALL = 4_096
 
 
+BY_PRODUCTS = ("__pycache__/", "*.py[co]", ".pytest_cache/", ".mypy_cache/", ".ruff_cache/", "node_modules/", ".DS_Store")
+"""What running a project's tools leaves behind and nobody means to commit, also where its own .gitignore forgets it."""
+
+
 def check_ref_part(name: str) -> str:
     """Return *name* when git would take it as a branch name; raise DomainError otherwise."""
     if not name or len(name) > 240 or _REF_BAD.search(name):
@@ -41,6 +45,8 @@ def lay_out(git_dir: Path, *, bare: bool, head: str, alternates: Sequence[Path] 
     (git_dir / "config").write_text(config, encoding="utf-8")
     if alternates:
         write_alternates(git_dir / "objects", alternates)
+    if not bare:
+        (git_dir / "info" / "exclude").write_text("\n".join(BY_PRODUCTS) + "\n", encoding="ascii")
     (git_dir / "HEAD").write_text(head + "\n", encoding="ascii")
 
 

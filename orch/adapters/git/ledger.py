@@ -30,6 +30,8 @@ class Snapshot:
     at: int
     nested: tuple[str, ...] = ()
     """Repositories inside the working copy that no ignore rule leaves out; their files are in no tree."""
+    problem: str = ""
+    """Why the agent's own commits could not be taken, where they could not; *head* is then the run's start."""
 
 
 @final
@@ -83,6 +85,7 @@ def _snapshot(data: Mapping[str, object]) -> Snapshot:
         branch_tip=None if tip is None else parse_sha(str(tip)),
         at=int(str(data["at"])),
         nested=tuple(str(one) for one in nested),
+        problem=str(data["problem"]),
     )
 
 

@@ -24,7 +24,7 @@ from orch.adapters.git.artefacts import read_branch
 from orch.adapters.git.candidate import CandidateBuilder
 from orch.adapters.git.layout import check_ref_part, lay_out, read_ref, remove_tree
 from orch.adapters.git.push import Answer, PushAnswer, ask_tip, push_ref
-from orch.adapters.git.runner import YES_OR_NO, Git, Options
+from orch.adapters.git.runner import Git, Options, classify
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.gates import BranchFacts
 from orch.core.ids import Branch, ProjectName, Sha, WorkItemId, parse_sha
@@ -168,8 +168,12 @@ class GitMirror:
 
     async def contains(self, ancestor: Sha, tip: Sha) -> bool:
         await self.ensure()
-        ran = await self.git.run(self.path, "merge-base", "--is-ancestor", parse_sha(ancestor), parse_sha(tip), options=YES_OR_NO)
-        return ran.code == 0
+        ran = await self.git.run(
+            self.path, "merge-base", "--is-ancestor", parse_sha(ancestor), parse_sha(tip), options=Options(any_code=True)
+        )
+        if ran.code > 1 and (ancestor == tip or ancestor not in ran.err):
+            raise classify("merge-base", ran.err)
+        return ran.code == 0  # a commit that the mirror lacks is reachable from none that it has
 
     async def diff_stat(self, base: Sha, tip: Sha) -> str:
         await self.ensure()

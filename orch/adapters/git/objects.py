@@ -108,13 +108,12 @@ async def check_objects(
     return answers
 
 
-async def write_commit(
-    git: Git, git_dir: Path, *, tree: Sha, parents: Sequence[Sha], author: bytes, committer: bytes, text: Commit
-) -> Sha:
-    """Write a commit with *text*'s message and encoding and the given author, or the committer where that is malformed."""
-    lines = [b"tree " + tree.encode("ascii"), *(b"parent " + parent.encode("ascii") for parent in parents)]
-    lines += [b"author " + (author if _IDENT.fullmatch(author) else committer), b"committer " + committer]
-    lines += [text.extra] if text.extra else []
-    raw = b"\n".join(lines) + b"\n\n" + text.message.replace(b"\0", b"")
+async def write_commit(git: Git, git_dir: Path, commit: Commit, committer: bytes) -> Sha:
+    """Write *commit* (its own id is not looked at); a malformed author gives way to the committer."""
+    lines = [b"tree " + commit.tree.encode("ascii"), *(b"parent " + parent.encode("ascii") for parent in commit.parents)]
+    lines.append(b"author " + (commit.author if _IDENT.fullmatch(commit.author) else committer))
+    lines.append(b"committer " + committer)
+    lines += [commit.extra] if commit.extra else []
+    raw = b"\n".join(lines) + b"\n\n" + commit.message.replace(b"\0", b"")
     ran = await git.run(git_dir, "hash-object", "-t", "commit", "-w", "--stdin", options=Options(stdin=raw))
     return parse_sha(ran.word())

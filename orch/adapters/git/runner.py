@@ -294,6 +294,5 @@ async def _end(process: Process) -> None:
             _signal_group(process, signal.SIGTERM)
             with anyio.move_on_after(_TERM_GRACE_S):
                 await process.wait()
-            if process.returncode is None:
-                _signal_group(process, signal.SIGKILL)
+            _signal_group(process, signal.SIGKILL)  # its children too, whatever they do about SIGTERM
         await process.aclose()

@@ -29,7 +29,7 @@ from orch.adapters.git.layout import (
 )
 from orch.adapters.git.ledger import Ledger, Snapshot
 from orch.adapters.git.objects import check_objects
-from orch.adapters.git.runner import Git, Options, signature_env
+from orch.adapters.git.runner import Git, Options, Ran, signature_env
 from orch.core.errors import StoreError
 from orch.core.ids import Sha, parse_sha
 
@@ -86,8 +86,11 @@ class Shadow:
     async def check_out(self, tree: Sha) -> None:
         await self._git.run(self.dir, "read-tree", "--reset", "-u", tree, options=Options(work_tree=self._worktree))
 
-    async def add_all(self, head: Sha, *, exact: bool) -> Added:
-        """Make a tree of everything in the working copy that is not ignored, beginning from *head*'s index."""
+    async def add_all(self, head: Sha, *, exact: bool, new_within: Sequence[str] = ()) -> Added:
+        """Make a tree of everything in the working copy that is not ignored, beginning from *head*'s index.
+
+        Where *new_within* names folders, new files elsewhere are by-products of the run and are left out.
+        """
         self.set_attributes(exact=exact)
         nested = await anyio.to_thread.run_sync(nested_repositories, self._worktree)
         first = await self._git.run(self.dir, "read-tree", "-m", head, options=Options(any_code=True))
@@ -95,12 +98,20 @@ class Shadow:
             (self.dir / "index").unlink(missing_ok=True)
             await self._git.run(self.dir, "read-tree", head)
         specs = b"".join(b":(top,exclude,literal)" + os.fsencode(path) + b"\0" for path in nested)
-        added = await self._git.run(
-            self.dir, "add", "--all", "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul",
-            options=Options(work_tree=self._worktree, stdin=b":(top)\0" + specs, ok=frozenset({0, 1})),
-        )  # fmt: skip
+        added = await self._add("--update" if new_within else "--all", [b":(top)"], specs)
+        if new_within:
+            places = [place for place in new_within if (self._worktree / place).is_dir()]
+            wanted = [b":(top,literal)" + os.fsencode(place) for place in places]
+            added = await self._add("--all", wanted, specs) if wanted and not added.code else added
         tree = parse_sha((await self._git.run(self.dir, "write-tree")).word())
-        return Added(tree=tree, complaint=added.err.strip() if added.code else "", nested=tuple(await self._not_ignored(nested)))
+        return Added(tree=tree, complaint=_complaint(added) if added.code else "", nested=tuple(await self._not_ignored(nested)))
+
+    async def _add(self, what: str, wanted: Sequence[bytes], excluded: bytes) -> Ran:
+        stdin = b"".join(spec + b"\0" for spec in wanted) + excluded
+        return await self._git.run(
+            self.dir, "add", what, "--ignore-errors", "--pathspec-from-file=-", "--pathspec-file-nul",
+            options=Options(work_tree=self._worktree, stdin=stdin, ok=frozenset({0, 1})),
+        )  # fmt: skip
 
     async def _not_ignored(self, paths: Sequence[str]) -> list[str]:
         if not paths:
@@ -155,6 +166,11 @@ class Shadow:
             at=int(at.timestamp()),
             nested=tuple(os.fsencode(path).decode("utf-8", "replace") for path in added.nested),
         )
+
+
+def _complaint(ran: Ran) -> str:
+    """Return what ``add`` could not take; that an excluded path is ignored as well is no complaint."""
+    return " ".join(line.strip() for line in ran.err.splitlines() if line.startswith(("error:", "fatal:")))
 
 
 def archive_message(ledger: Ledger, head: Sha, complaint: str) -> str:

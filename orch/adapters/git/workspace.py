@@ -10,7 +10,7 @@ Races we accept: a person may push to the task branch at any time; the lease on 
 
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import assert_never, final
@@ -240,7 +240,7 @@ class GitWorkspace:
             if re.search(r"no space|quota|read-only", str(error), re.IGNORECASE):
                 raise
             await anyio.to_thread.run_sync(shadow.make)
-            snapshot = await shadow.take(ledger, self._now(), trusting=False)
+            snapshot = replace(await shadow.take(ledger, self._now(), trusting=False), problem=str(error)[:500])
             await self._mirror.take(shadow.dir, shadow.taken_ref, target)
         save_ledger(place.ledger, ledger.closed(snapshot))
         return snapshot
@@ -256,6 +256,8 @@ class GitWorkspace:
         snapshot = ledger.snapshot if not ledger.open else await self._archive(place, ledger)
         if snapshot is None:
             return Refusal(kind=RefusalKind.HISTORY, reason="the working copy is gone")
+        if snapshot.problem:
+            return Refusal(kind=RefusalKind.HISTORY, reason=f"what the run committed cannot be read: {snapshot.problem}")
         if snapshot.branch_tip != snapshot.head:
             return Refusal(
                 kind=RefusalKind.HISTORY,
@@ -287,7 +289,7 @@ class GitWorkspace:
         if snapshot.tree != snapshot.head_tree:
             shadow = self._shadow(place)
             await anyio.to_thread.run_sync(shadow.borrow)
-            added = await shadow.add_all(snapshot.head, exact=False)
+            added = await shadow.add_all(snapshot.head, exact=False, new_within=spec.allowed)
             if added.complaint:
                 return Refusal(
                     kind=RefusalKind.PATHS, reason=f"git cannot take the files: {' '.join(added.complaint.split())[:400]}"

@@ -88,7 +88,7 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
 def _prepare(connection: sqlite3.Connection, name: str) -> None:
     damage = [row[0] for row in connection.execute("PRAGMA quick_check(1)")]
     if damage != ["ok"]:
-        raise StoreError(f"the database {name} is damaged ({damage[0]}); restore it from a backup")
+        raise StoreError(f"the database {name} is damaged ({' '.join(str(damage[0]).split())}); restore it from a backup")
     version = _number(connection, "user_version")
     scripts = migrations()
     newest = max(scripts)

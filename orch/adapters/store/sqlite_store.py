@@ -19,6 +19,7 @@ from typing import Any, Self, TypeVar
 
 import aiosqlite
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from orch.adapters.store.schema import back_up, open_reader, open_writer
@@ -43,7 +44,14 @@ class _Worker:
 
     @classmethod
     async def open(cls, connector: Callable[[], Any], clock: Clock) -> "_Worker":
-        return cls(await aiosqlite.Connection(connector, iter_chunk_size=64), clock)
+        connection = aiosqlite.Connection(connector, iter_chunk_size=64)
+        try:
+            return cls(await connection, clock)
+        except BaseException:
+            # aiosqlite only tells its thread to stop; that one would still be answering when the event loop is gone.
+            with anyio.CancelScope(shield=True):
+                await anyio.to_thread.run_sync(connection._thread.join)
+            raise
 
     async def call(self, function: Callable[[Any, SqlTx], T]) -> T:
         result: T = await self._connection._execute(function, self._raw, self._tx)  # type: ignore[no-untyped-call]

@@ -4,6 +4,7 @@ Owns: ``task``, ``transition``, ``verdict``. Rule: names are given here, in the 
 indexes hold them; a task is never saved over a later attempt.
 """
 
+from collections.abc import Collection
 from datetime import datetime
 
 from orch.adapters.store.tables import Tables, base_name
@@ -158,6 +159,7 @@ class TaskRows(Tables):
         *,
         project: ProjectName | None = None,
         live: bool | None = None,
+        awaiting: Collection[Awaiting] | None = None,
         limit: int = 1000,
         newest_first: bool = False,
     ) -> list[Task]:
@@ -166,6 +168,8 @@ class TaskRows(Tables):
             terms.append("project = :project")
         if live is not None:
             terms.append(LIVE if live else f"NOT {LIVE}")
+        if awaiting is not None:
+            terms.append(f"awaiting IN ({', '.join(repr(str(each)) for each in awaiting) or 'NULL'})")
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT * FROM task WHERE {' AND '.join(terms)} ORDER BY row {order} LIMIT :limit"
         return [_task(row) for row in self._rows(sql, {"project": project, "limit": limit})]

@@ -63,7 +63,7 @@ class DeploySettings:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonitorSettings:
-    """How a deployed SHA is watched: exactly one of *url* and *command* is probed; *fail_after* bad probes in a row degrade it."""
+    """How a deployed SHA is watched: exactly one of *url* and *command* is probed; *fail_after* bad ones in a row degrade it."""
 
     url: str = ""
     command: tuple[str, ...] = ()

@@ -1,0 +1,552 @@
+"""A task's working copy, told as runs: prepared, worked in, archived at every end, collected, restored, removed."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from orch.adapters.git import Git, GitMirror, GitWorkspace
+from orch.core.errors import LeaseLost, PermanentError, StoreError, TransientError
+from orch.core.ids import Attempt, Branch, ProjectName, RunId, Sha, TaskRow, WorkItemId
+from orch.core.messages import CommandReport, CommandVerdict, Refusal, RefusalKind
+from orch.core.model import RunMode
+from orch.core.stages import Role
+from orch.ports.git import Collected, Prepared, WorkspaceSpec
+from tests.gitrepo import Repo, make_bare, make_repo, remote_of
+
+FOLDER = "docs/work-items/SHOP-1"
+BRANCH = Branch("feature/SHOP-1-add")
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+class RecordedCommands:
+    """Answers a project's command with a set report and remembers how it was called."""
+
+    def __init__(self) -> None:
+        self.report = CommandReport(verdict=CommandVerdict.GREEN, exit_code=0)
+        self.calls: list[tuple[tuple[str, ...], Path, Mapping[str, str]]] = []
+
+    async def run(
+        self,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        timeout_s: float,
+        label: str,
+        log_path: Path,
+        env: Mapping[str, str] | None = None,
+    ) -> CommandReport:
+        self.calls.append((tuple(argv), cwd, dict(env or {})))
+        return self.report
+
+
+class Desk:
+    """A remote with a person's clone, a workspace, and the spec of the run that is going on."""
+
+    def __init__(self, folder: Path, branch: str = "main") -> None:
+        self.folder = folder
+        self.person = make_repo(folder / "person", branch=branch)
+        self.remote = make_bare(folder / "remote.git", self.person, branch=branch)
+        self.commands = RecordedCommands()
+        self.allowed_to_push = True
+        self.mirror = GitMirror(
+            folder / "m.git", remote_of(self.remote), project=ProjectName("shop"), default_branch=branch, git=Git()
+        )
+        self.workspace = self.another_daemon()
+        self.spec = WorkspaceSpec(
+            task=TaskRow(7),
+            run=RunId(1),
+            attempt=Attempt(1),
+            work_item=WorkItemId("SHOP-1"),
+            branch=BRANCH,
+            base=None,
+            head=None,
+            role=Role.DEVELOPER,
+            mode=RunMode.NEW_ATTEMPT,
+            request="# Add\nPlease add.\n",
+            retire=(),
+            allowed=(),
+        )
+
+    def another_daemon(self) -> GitWorkspace:
+        """Give a workspace that knows nothing but what is on disk."""
+
+        async def may_push(spec: WorkspaceSpec) -> bool:
+            return self.allowed_to_push
+
+        return GitWorkspace(self.folder / "data", self.mirror, self.commands, may_push=may_push, now=lambda: NOW)
+
+    async def prepare(self) -> tuple[Prepared, Repo]:
+        prepared = await self.workspace.prepare(self.spec)
+        return prepared, Repo(prepared.worktree)
+
+    async def collected(self, prepared: Prepared) -> Collected:
+        result = await self.workspace.collect(self.spec, prepared)
+        assert isinstance(result, Collected), result
+        return result
+
+    async def refused(self, prepared: Prepared) -> Refusal:
+        result = await self.workspace.collect(self.spec, prepared)
+        assert isinstance(result, Refusal), result
+        return result
+
+    def next_run(self, mode: RunMode, *, base: Sha | None = None, head: Sha | None = None, retire: tuple[str, ...] = ()) -> None:
+        """Go on to the next run of the task."""
+        number = int(self.spec.run) + 1
+        self.spec = replace(
+            self.spec,
+            run=RunId(number),
+            attempt=Attempt(number),
+            mode=mode,
+            base=base or self.spec.base,
+            head=head or self.spec.head,
+            retire=retire,
+        )
+
+    @property
+    def inside(self) -> Repo:
+        return Repo(self.mirror.path)
+
+
+@pytest.fixture
+def desk(tmp_path: Path) -> Desk:
+    return Desk(tmp_path)
+
+
+# ---------------------------------------------------------------------------------------------- prepare
+
+
+async def test_the_first_run_cuts_the_branch_from_the_fresh_default_branch(desk: Desk) -> None:
+    await desk.mirror.fetch()
+    tip = desk.person.commit({"late.py": "landed while the task waited"})
+    desk.person.git("push", "--quiet", "origin", "main")
+    prepared, agent = await desk.prepare()
+    assert prepared.base == tip
+    assert agent.git("symbolic-ref", "HEAD") == f"refs/heads/{BRANCH}"
+    assert agent.git("rev-parse", "HEAD^") == tip
+    assert agent.git("status", "--porcelain") == ""
+    assert agent.tree()[f"{FOLDER}/00-request.md"] == "# Add\nPlease add."
+    assert agent.git("log", "-1", "--format=%an <%ae>") == "Orch <orch@localhost>"
+    assert not desk.remote.has(f"refs/heads/{BRANCH}")  # nothing is pushed yet
+
+
+async def test_the_working_copy_is_a_repository_of_its_own_without_a_remote(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    assert (prepared.worktree / ".git").is_dir()
+    assert agent.git("remote") == ""
+    assert (prepared.worktree / ".git/objects/info/alternates").read_text() == f"{desk.mirror.objects}\n"
+    assert agent.tip("origin/main") == prepared.base
+    assert prepared.home.stat().st_mode & 0o777 == 0o700
+    assert prepared.worktree == desk.folder / "data/tasks/7/worktree"
+    assert prepared.home == desk.folder / "data/tasks/7/home"
+
+
+async def test_a_default_branch_of_another_name(tmp_path: Path) -> None:
+    desk = Desk(tmp_path, branch="trunk")
+    prepared, agent = await desk.prepare()
+    agent.commit({"x": "1"})
+    assert (await desk.collected(prepared)).facts.code_head == agent.tip()
+
+
+async def test_a_new_attempt_starts_from_the_pinned_head_with_old_artefacts_retired(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    head = agent.commit(
+        {f"{FOLDER}/07-review.md": "old verdict", f"{FOLDER}/06-adr/ADR-001-x.md": "adr", f"{FOLDER}/01-brd.md": "brd"}
+    )
+    await desk.collected(prepared)
+    agent.commit({"junk": "of a run that failed"})
+    agent.write({"untracked": "junk"})
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head, retire=("07-review.md", "06-adr/ADR-*.md"))
+    prepared, agent = await desk.prepare()
+    assert agent.git("rev-parse", "HEAD^") == head
+    assert prepared.start_head == agent.tip()
+    assert set(agent.tree()) == {
+        "README.md", "app.py", f"{FOLDER}/00-request.md", f"{FOLDER}/01-brd.md",
+        f"{FOLDER}/history/2-07-review.md", f"{FOLDER}/history/2-06-adr-ADR-001-x.md",
+    }  # fmt: skip
+    assert agent.git("status", "--porcelain") == ""
+    facts = (await desk.collected(prepared)).facts
+    assert set(facts.artefacts) == {"00-request.md", "01-brd.md"}
+
+
+async def test_nothing_to_retire_makes_no_commit(desk: Desk) -> None:
+    prepared, _ = await desk.prepare()
+    head = (await desk.collected(prepared)).facts.head
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head, retire=("07-review.md",))
+    prepared, _ = await desk.prepare()
+    assert prepared.start_head == head
+
+
+async def test_a_request_behind_a_link_of_the_repository_stays_inside(desk: Desk, tmp_path: Path) -> None:
+    (desk.person.path / "docs").symlink_to(tmp_path)
+    desk.person.commit({}, "docs lead out")
+    desk.person.git("push", "--quiet", "origin", "main")
+    prepared, _ = await desk.prepare()
+    assert (prepared.worktree / FOLDER / "00-request.md").read_text().startswith("# Add")
+    assert not (prepared.worktree / "docs").is_symlink()
+    assert not (tmp_path / "work-items").exists()
+
+
+async def test_setup_runs_in_the_working_copy_with_the_shared_cache(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, setup_command=("npm", "ci"))
+    prepared, _ = await desk.prepare()
+    cache = desk.folder / "data/cache/shop"
+    assert desk.commands.calls == [(("npm", "ci"), prepared.worktree, {"ORCH_CACHE_DIR": str(cache)})]
+    assert cache.is_dir()
+
+
+@pytest.mark.parametrize(
+    ("verdict", "error"),
+    [
+        (CommandVerdict.RED, PermanentError),
+        (CommandVerdict.TIMEOUT, TransientError),
+        (CommandVerdict.INTERRUPTED, TransientError),
+        (CommandVerdict.INFRA, TransientError),
+    ],
+)
+async def test_a_setup_that_fails_tells_whose_fault_it_is(desk: Desk, verdict: CommandVerdict, error: type[Exception]) -> None:
+    desk.spec = replace(desk.spec, setup_command=("npm", "ci"))
+    desk.commands.report = CommandReport(verdict=verdict, exit_code=1, tail="npm ERR! lock file")
+    with pytest.raises(error, match="npm ERR! lock file"):
+        await desk.prepare()
+    assert await desk.workspace.archive(desk.spec) is None
+
+
+# ---------------------------------------------------------------------------------------------- archive, continuation
+
+
+async def test_G7_every_end_keeps_commits_changes_and_new_files(desk: Desk) -> None:
+    _, agent = await desk.prepare()
+    agent.commit({"done.py": "committed"})
+    agent.write({"app.py": "changed", "new.py": "untracked", "README.md": None, ".gitignore": "*.log\n", "big.log": "ignored"})
+    archive = await desk.workspace.archive(desk.spec)
+    assert archive == desk.inside.tip("refs/orch/archive/7/1")
+    kept = desk.inside.tree(archive)
+    assert kept.items() >= {"done.py": "committed", "app.py": "changed", "new.py": "untracked"}.items()
+    assert "README.md" not in kept
+    assert "big.log" not in kept
+    assert desk.inside.git("rev-parse", f"{archive}^") == agent.tip()
+
+
+async def test_a_continuation_restores_commits_and_uncommitted_changes_apart(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    head = agent.commit({"done.py": "committed"})
+    crlf = b"one\r\ntwo\n"
+    agent.write(
+        {"app.py": "changed", "dir/new é\n-x": "untracked", "README.md": None, ".gitattributes": "* text=auto\n", "mixed": crlf}
+    )
+    before = agent.git("status", "--porcelain", "-z", "--untracked-files=all")
+    await desk.workspace.archive(desk.spec)
+    desk.next_run(RunMode.CONTINUATION, base=prepared.base)
+    again, agent = await desk.prepare()
+    assert agent.tip() == head
+    assert agent.git("status", "--porcelain", "-z", "--untracked-files=all") == before
+    assert (again.worktree / "mixed").read_bytes() == crlf
+    assert again.start_head == prepared.start_head  # checks still cover what the first run did
+    assert again.base == prepared.base
+
+
+async def test_a_continuation_of_a_continuation_has_it_all(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    for number in range(3):
+        agent.write({f"step{number}": "1"})
+        await desk.workspace.archive(desk.spec)
+        desk.next_run(RunMode.CONTINUATION, base=prepared.base)
+        _, agent = await desk.prepare()
+    assert {f"step{n}" for n in range(3)} <= {path.name for path in agent.path.iterdir()}
+
+
+async def test_a_continuation_without_an_archive_starts_from_the_pinned_head(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, mode=RunMode.CONTINUATION)
+    prepared, agent = await desk.prepare()
+    assert agent.git("rev-parse", "HEAD^") == prepared.base
+
+
+async def test_a_continuation_past_which_the_branch_went_on_starts_from_the_new_head(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.write({"x": "1"})
+    await desk.workspace.archive(desk.spec)
+    moved = desk.person.commit({"by-a-person": "1"})
+    desk.person.git("push", "--quiet", "origin", f"{moved}:refs/heads/{BRANCH}")
+    desk.next_run(RunMode.CONTINUATION, base=prepared.base, head=moved)
+    prepared, agent = await desk.prepare()
+    assert agent.git("rev-parse", "HEAD^") == moved
+    assert not (agent.path / "x").exists()
+
+
+async def test_G10_a_run_whose_daemon_was_killed_is_archived_before_the_next(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    head = agent.commit({"done.py": "1"})
+    agent.write({"half.py": "in the middle"})
+    desk.workspace = desk.another_daemon()
+    desk.next_run(RunMode.CONTINUATION, base=prepared.base)
+    _, agent = await desk.prepare()
+    assert desk.inside.has("refs/orch/archive/7/1")
+    assert agent.tip() == head
+    assert (agent.path / "half.py").read_text() == "in the middle"
+
+
+async def test_an_archive_survives_a_kill_in_the_middle_of_a_commit(desk: Desk) -> None:
+    _, agent = await desk.prepare()
+    agent.write({"half.py": "1", ".git/index.lock": "", ".git/HEAD.lock": "", ".git/index": b"garbage"})
+    archive = await desk.workspace.archive(desk.spec)
+    assert archive is not None
+    assert desk.inside.tree(archive)["half.py"] == "1"
+
+
+async def test_an_archive_of_a_detached_head(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.git("checkout", "--quiet", "--detach")
+    head = agent.commit({"x": "1"})
+    archive = await desk.workspace.archive(desk.spec)
+    assert desk.inside.git("rev-parse", f"{archive}^1") == head
+    assert (await desk.refused(prepared)).kind is RefusalKind.HISTORY
+
+
+async def test_an_archive_keeps_every_branch_and_the_stash(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    mine = agent.commit({"x": "1"})
+    agent.write({"x": "stashed"})
+    agent.git("stash", "--quiet")
+    stash = agent.tip("refs/stash")
+    agent.switch("elsewhere", "HEAD~1")
+    other = agent.commit({"y": "1"})
+    agent.git("pack-refs", "--all")
+    archive = await desk.workspace.archive(desk.spec)
+    parents = desk.inside.git("log", "-1", "--format=%P", str(archive)).split()
+    assert parents[0] == other
+    assert set(parents[1:]) == {mine, stash}
+    refused = await desk.refused(prepared)
+    assert (refused.kind, BRANCH in refused.reason) == (RefusalKind.HISTORY, True)
+
+
+async def test_an_archive_without_a_git_directory_keeps_the_files(desk: Desk, tmp_path: Path) -> None:
+    prepared, agent = await desk.prepare()
+    agent.write({"x": "1"})
+    (prepared.worktree / ".git").rename(tmp_path / "stolen")
+    archive = await desk.workspace.archive(desk.spec)
+    assert desk.inside.tree(str(archive))["x"] == "1"
+    assert desk.inside.git("rev-parse", f"{archive}^") == prepared.start_head
+    assert (await desk.refused(prepared)).kind is RefusalKind.HISTORY
+
+
+async def test_an_archive_of_broken_objects_keeps_the_files(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.commit({"x": "1"})
+    blob = agent.git("rev-parse", "HEAD:x")
+    agent.write({"x": "2"})
+    (prepared.worktree / ".git/objects" / blob[:2] / blob[2:]).unlink()
+    archive = await desk.workspace.archive(desk.spec)
+    assert desk.inside.tree(str(archive))["x"] == "2"
+    assert (await desk.refused(prepared)).kind is RefusalKind.HISTORY
+
+
+async def test_a_run_that_was_never_prepared_has_no_archive(desk: Desk) -> None:
+    assert await desk.workspace.archive(desk.spec) is None
+    with pytest.raises(StoreError):
+        await desk.workspace.collect(
+            desk.spec, Prepared(worktree=desk.folder, home=desk.folder, start_head=Sha("0" * 40), base=Sha("0" * 40))
+        )
+
+
+# ---------------------------------------------------------------------------------------------- collect
+
+
+async def test_a_succeeded_run_is_committed_fetched_and_pushed(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    agent.write({f"{FOLDER}/01-brd.md": "---\nkind: brd\n---\nText\n"})
+    await desk.workspace.archive(desk.spec)
+    facts = (await desk.collected(prepared)).facts
+    assert facts.head == desk.remote.tip(BRANCH) == desk.inside.tip("refs/agents/1/1")
+    assert facts.code_head == agent.tip()
+    assert facts.artefacts["01-brd.md"].front == {"kind": "brd"}
+    assert desk.remote.git("log", "-1", "--format=%an|%s", BRANCH) == "Orch|Keep uncommitted work of the developer (run 1)"
+
+
+async def test_G10_collecting_again_after_a_crash_changes_nothing(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    agent.write({"left.py": "1"})
+    first = await desk.collected(prepared)
+    desk.workspace = desk.another_daemon()
+    assert await desk.collected(prepared) == first
+
+
+async def test_G10_a_push_that_was_not_recorded_is_taken_for_ours(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.write({"x.py": "1"})
+    await desk.collected(prepared)  # and the daemon dies before the head is recorded
+    desk.next_run(RunMode.CONTINUATION)
+    prepared, agent = await desk.prepare()
+    agent.write({"y.py": "1"})
+    facts = (await desk.collected(prepared)).facts
+    assert facts.head == desk.remote.tip(BRANCH)
+    assert {"x.py", "y.py"} <= set(desk.remote.tree(BRANCH))
+
+
+async def test_G4_a_branch_that_somebody_moved_is_not_overwritten(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    head = (await desk.collected(prepared)).facts.head
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head)
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    desk.person.git("fetch", "--quiet", "origin")
+    desk.person.switch(BRANCH, f"origin/{BRANCH}")
+    theirs = desk.person.commit({"person.py": "1"})
+    desk.person.git("push", "--quiet", "origin", BRANCH)
+    refused = await desk.refused(prepared)
+    assert refused.kind is RefusalKind.REMOTE_MOVED
+    assert desk.remote.tip(BRANCH) == theirs
+    assert desk.inside.tip("refs/agents/2/2") == agent.tip()  # the run's result is kept
+
+
+async def test_G4_a_branch_rewound_to_an_older_head_of_ours_is_not_overwritten(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    first = (await desk.collected(prepared)).facts.head
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=first)
+    prepared, agent = await desk.prepare()
+    second = agent.commit({"x.py": "1"})
+    await desk.collected(prepared)
+    desk.next_run(RunMode.NEW_ATTEMPT, head=second)
+    prepared, agent = await desk.prepare()
+    agent.commit({"y.py": "1"})
+    desk.remote.git("update-ref", f"refs/heads/{BRANCH}", first)
+    assert (await desk.refused(prepared)).kind is RefusalKind.REMOTE_MOVED
+    assert desk.remote.tip(BRANCH) == first
+
+
+async def test_a_branch_deleted_on_the_remote_is_noticed(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    head = (await desk.collected(prepared)).facts.head
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head)
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    desk.remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
+    assert (await desk.refused(prepared)).kind is RefusalKind.REMOTE_MOVED
+    assert not desk.remote.has(f"refs/heads/{BRANCH}")
+
+
+async def test_G5_a_stale_run_pushes_nothing(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    desk.allowed_to_push = False
+    with pytest.raises(LeaseLost):
+        await desk.workspace.collect(desk.spec, prepared)
+    assert not desk.remote.has(f"refs/heads/{BRANCH}")
+
+
+async def test_rewritten_history_is_refused(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.git("reset", "--quiet", "--hard", "HEAD~1")
+    agent.commit({"x.py": "1"})
+    refused = await desk.refused(prepared)
+    assert (refused.kind, prepared.start_head[:10] in refused.reason) == (RefusalKind.HISTORY, True)
+    assert not desk.remote.has(f"refs/heads/{BRANCH}")
+
+
+async def test_a_role_that_leaves_its_folder_is_refused_by_name(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, role=Role.ANALYST, allowed=(FOLDER,))
+    prepared, agent = await desk.prepare()
+    agent.write({f"{FOLDER}/01-brd.md": "fine"} | {f"src/{n:02}.py": "not mine" for n in range(12)})
+    agent.commit({f"{FOLDER}x/trick": "a neighbour with the same beginning", "новый\nфайл": "odd name"})
+    refused = await desk.refused(prepared)
+    assert refused.kind is RefusalKind.PATHS
+    assert "src/07.py" in refused.reason
+    assert "and 4 more" in refused.reason
+    assert "\n" not in refused.reason
+
+
+async def test_a_role_inside_its_folder_is_accepted(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, role=Role.ANALYST, allowed=(FOLDER,))
+    prepared, agent = await desk.prepare()
+    agent.write({f"{FOLDER}/01-brd.md": "fine"})
+    facts = (await desk.collected(prepared)).facts
+    assert facts.code_head is None
+
+
+async def test_what_a_run_leaves_beside_its_folder_uncommitted_is_archived_and_not_published(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, role=Role.TESTER, allowed=(f"{FOLDER}/",))
+    prepared, agent = await desk.prepare()
+    agent.write({f"{FOLDER}/08-test-report.md": "fine", "report.xml": "a by-product", "__pycache__/app.pyc": "cache"})
+    facts = (await desk.collected(prepared)).facts
+    assert desk.inside.git("ls-tree", "-r", "--name-only", facts.head, "--", "report.xml", "__pycache__", FOLDER).split() == [
+        f"{FOLDER}/00-request.md",
+        f"{FOLDER}/08-test-report.md",
+    ]
+    assert "report.xml" in desk.inside.git("ls-tree", "--name-only", "refs/orch/archive/7/1")
+
+
+async def test_a_tracked_file_changed_beside_the_folder_is_refused_committed_or_not(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, role=Role.TESTER, allowed=(FOLDER,))
+    prepared, agent = await desk.prepare()
+    known = agent.git("ls-files", "--", ":!docs").split()[0]
+    agent.write({f"{FOLDER}/08-test-report.md": "fine", known: "changed"})
+    assert known in (await desk.refused(prepared)).reason
+
+
+async def test_caches_are_not_published_by_a_developer_without_a_gitignore(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.write({"src/new.py": "pass", "src/__pycache__/new.cpython-311.pyc": "cache"})
+    agent.git("add", "-A")
+    head = (await desk.collected(prepared)).facts.head
+    assert desk.inside.git("ls-tree", "-r", "--name-only", head, "--", "src").split() == ["src/new.py"]
+
+
+async def test_changes_of_an_interrupted_run_are_judged_in_its_continuation(desk: Desk) -> None:
+    desk.spec = replace(desk.spec, role=Role.ANALYST, allowed=(FOLDER,))
+    prepared, agent = await desk.prepare()
+    agent.commit({"app.py": "not mine"})
+    await desk.workspace.archive(desk.spec)
+    desk.next_run(RunMode.CONTINUATION, base=prepared.base)
+    prepared, _ = await desk.prepare()
+    assert (await desk.refused(prepared)).kind is RefusalKind.PATHS
+
+
+async def test_an_oversized_file_is_refused_even_when_it_was_removed_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orch.adapters.git.checks.MAX_BLOB", 1000)
+    prepared, agent = await desk.prepare()
+    agent.commit({"big.bin": b"\0" * 1001})
+    agent.commit({"big.bin": None})
+    refused = await desk.refused(prepared)
+    assert (refused.kind, "big.bin" in refused.reason) == (RefusalKind.OVERSIZED, True)
+
+
+async def test_merging_the_default_branch_brings_its_own_files_in(desk: Desk) -> None:
+    """What main holds already is main's business: its links and sizes are not judged again."""
+    prepared, agent = await desk.prepare()
+    (desk.person.path / "absolute").symlink_to("/etc/hostname")
+    desk.person.commit({"main.py": "1"})
+    desk.person.git("push", "--quiet", "origin", "main")
+    await desk.mirror.fetch()
+    agent.commit({"x.py": "1"})
+    agent.git("merge", "--quiet", "-m", "merge main", str(desk.mirror.tracked("main")))
+    facts = (await desk.collected(prepared)).facts
+    assert facts.code_head == agent.tip()
+
+
+# ---------------------------------------------------------------------------------------------- remove
+
+
+async def test_G7_removing_keeps_the_last_state_and_the_documents(desk: Desk) -> None:
+    prepared, agent = await desk.prepare()
+    agent.write({"x.py": "1", f"{FOLDER}/01-brd.md": "brd"})
+    (prepared.home / "session").write_text("private")
+    await desk.workspace.remove(desk.spec.task)
+    assert not (desk.folder / "data/tasks/7").exists()
+    assert desk.inside.tree("refs/orch/archive/7/1")["x.py"] == "1"
+    assert desk.inside.tree("refs/orch/docs/7/1") == {"00-request.md": "# Add\nPlease add.", "01-brd.md": "brd"}
+    await desk.workspace.remove(desk.spec.task)  # again, after a crash
+
+
+async def test_two_tasks_share_nothing(desk: Desk) -> None:
+    one, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    other = replace(desk.spec, task=TaskRow(8), run=RunId(2), work_item=WorkItemId("SHOP-2"), branch=Branch("feature/SHOP-2-b"))
+    two = await desk.workspace.prepare(other)
+    assert one.worktree != two.worktree
+    assert set(Repo(two.worktree).tree()) == {"README.md", "app.py", "docs/work-items/SHOP-2/00-request.md"}
+    await desk.workspace.remove(TaskRow(8))
+    assert agent.tip()
