@@ -14,17 +14,18 @@ from typing import final
 import anyio
 
 from actors.world import Services, World
-from orch.core.errors import AgentError, ExternalError, LeaseLost, StoreError, TransientError
-from orch.core.gates import BranchFacts
+from orch.core.errors import AgentError, ConfigError, ExternalError, LeaseLost, PermanentError, StoreError, TransientError
 from orch.core.ids import Sha, artefact_dir
-from orch.core.messages import Refusal, RunEnded
+from orch.core.messages import RunEnded
 from orch.core.model import AgentResult, BoardComment, Job, Outcome, RoleSettings, Run, RunKind, RunMode, Task
 from orch.core.render import render_gate, render_request
+from orch.core.retry import backoff
 from orch.core.stages import Role
 from orch.logs import get_logger
 from orch.ports import AgentRequest, Collected, Prepared, PromptContext, Tx, WorkspaceSpec
 
 ARCHIVE_S = 30.0
+COLLECT_TRIES = 5
 _log = get_logger("attempt")
 
 RETIRED: dict[Role, tuple[str, ...]] = {
@@ -107,24 +108,23 @@ class Attempt:
         workspace = self._services.workspace
         try:
             prepared = await workspace.prepare(self._spec)
-        except (TransientError, StoreError) as error:
+        except (TransientError, StoreError, OSError) as error:
             return self._ended(_unstarted(error), infrastructure=str(error))
         except ExternalError as error:
             return self._ended(_unstarted(error))
+        self._spec = replace(self._spec, branch=prepared.branch)
+        trouble = ""
         try:
             result = await self._agent(prepared)
+        except (ExternalError, StoreError, OSError) as error:
+            result, trouble = _unstarted(error), f"the agent could not be started: {error}"
         finally:
             archived = await self._archive()
-        if result.outcome is not Outcome.SUCCEEDED:
-            return replace(self._ended(result), base=prepared.base, archive=archived)
-        branch, refusal, trouble = await self._collect(prepared)
-        return replace(
-            self._ended(result, infrastructure=trouble),
-            branch=branch,
-            refusal=refusal,
-            base=prepared.base,
-            archive=archived,
-        )
+        ended = self._ended(result, infrastructure=trouble)
+        ended = replace(ended, base=prepared.base, name=prepared.branch, archive=archived)
+        if trouble or result.outcome is not Outcome.SUCCEEDED:
+            return ended
+        return await self._collect(ended, prepared)
 
     def _ended(self, result: AgentResult, *, infrastructure: str = "") -> RunEnded:
         return RunEnded(run=self._it.run.id, attempt=self._it.run.attempt, result=result, infrastructure=infrastructure)
@@ -134,28 +134,46 @@ class Attempt:
         with anyio.move_on_after(ARCHIVE_S, shield=True):
             try:
                 return await self._services.workspace.archive(self._spec)
-            except (ExternalError, StoreError) as error:
+            except (ExternalError, StoreError, OSError) as error:
                 _log.error("archive failed", task=self._it.task.work_item, run=int(self._it.run.id), error=str(error))
         return None
 
-    async def _collect(self, prepared: Prepared) -> tuple[BranchFacts | None, Refusal | None, str]:
-        try:
-            collected = await self._services.workspace.collect(self._spec, prepared)
-        except (ExternalError, StoreError, LeaseLost) as error:
-            return None, None, str(error)
+    async def _collect(self, ended: RunEnded, prepared: Prepared) -> RunEnded:
+        """Fetch, check and push the result. A forge or disk in trouble is waited for a while: the agent has been paid for."""
+        failures = 0
+        while True:
+            try:
+                collected = await self._services.workspace.collect(self._spec, prepared)
+                break
+            except PermanentError as error:
+                failed = replace(ended.result, outcome=Outcome.FAILED, detail=f"its result cannot be taken over: {error}")
+                return replace(ended, result=failed)
+            except LeaseLost as error:
+                return replace(ended, infrastructure=str(error))
+            except (ExternalError, StoreError, OSError) as error:
+                failures += 1
+                _log.warning("collect failed", task=self._it.task.work_item, run=int(self._it.run.id), error=str(error))
+                if failures >= COLLECT_TRIES:
+                    return replace(ended, infrastructure=str(error))
+            await self._world.clock.sleep(backoff(failures))
         if isinstance(collected, Collected):
-            return collected.facts, None, ""
-        return None, collected, ""
+            return replace(ended, branch=collected.facts)
+        return replace(ended, refusal=collected)
 
     async def _agent(self, prepared: Prepared) -> AgentResult:
-        """Render the prompt, start the agent's process tree, and read it to its outcome."""
+        """Render the prompt, start the agent's process tree, and read it to its outcome. Raises what kept it from starting."""
         adapter = self._world.adapters[self._settings.agent]
         missing = adapter.check(self._settings)
         if missing is not None:
             return AgentResult(outcome=Outcome.PERMISSION_DENIED, detail=missing)
+        context = await self._prompt_context(prepared)
+        try:
+            prompt = self._world.prompts.render(context)
+        except ConfigError as error:
+            return AgentResult(outcome=Outcome.PERMISSION_DENIED, detail=str(error))
         folder = self._world.run_dir(self._it.run.id)
         prompt_path = folder / "prompt.md"
-        prompt_path.write_text(self._world.prompts.render(await self._prompt_context(prepared)), encoding="utf-8")
+        prompt_path.write_text(prompt, encoding="utf-8", errors="replace")
         request = self._request(prepared, prompt_path, folder / "output.log")
         reader = adapter.reader(request)
         try:
@@ -197,7 +215,7 @@ class Attempt:
             description=it.task.description,
             role=self._role,
             stage=it.run.stage,
-            branch=it.task.branch,
+            branch=prepared.branch,
             artefact_dir=artefact_dir(it.task.work_item),
             gate=render_gate(it.run.stage, project.language),
             language=project.language,

@@ -9,7 +9,7 @@ from typing import assert_never
 from actors.actor import Actor
 from actors.mailbox import Mailbox
 from actors.world import Router, World
-from orch.core.errors import DomainError
+from orch.core.errors import DomainError, StoreError
 from orch.core.ids import IssueId, ProjectName, Sha, parse_sha
 from orch.core.messages import (
     AddDependency,
@@ -35,13 +35,25 @@ from orch.ports import Tx
 class DeskActor(Actor[DeskMessage]):
     """See the module's docstring."""
 
+    patient = False
+    """Who asked has gone by the time a full disk has room again; a command carried out then would come as a surprise."""
+
     def __init__(self, mailbox: Mailbox[DeskMessage], world: World, router: Router) -> None:
         super().__init__(mailbox)
         self._world = world
         self._router = router
 
     async def handle(self, message: Asked) -> None:
+        try:
+            answer = await self._carry_out(message)
+        except StoreError as error:
+            answer = Answer(verb=Verb.REFUSED, text=f"nothing was done, try again later: {error}")
+        if answer is not None:
+            message.reply.answer(answer)
+
+    async def _carry_out(self, message: Asked) -> Answer | None:
         command = message.command
+        answer: Answer | None
         match command:
             case DecideTask():
                 answer = await self._decide(command, message)
@@ -57,8 +69,7 @@ class DeskActor(Actor[DeskMessage]):
                 answer = await self._remove_dependency(command)
             case _:
                 assert_never(command)
-        if answer is not None:
-            message.reply.answer(answer)
+        return answer
 
     # -------------------------------------------------------------------------------------------- decisions
 

@@ -10,6 +10,8 @@ a deadline; past the deadline the intent stays open and the next start, or the n
 Races we accept: main moves between fetch and push: the push is refused, the intent is cleared, the pass begins again.
 """
 
+from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import assert_never, final
 
@@ -20,7 +22,7 @@ from actors.persist import Hints, apply, send_hints
 from actors.world import Router, Services, World
 from orch.core import decide_evidence
 from orch.core.decide_repo import membership_fault
-from orch.core.errors import ExternalError, LeaseLost, StoreError
+from orch.core.errors import ExternalError, LeaseLost, PermanentError, StoreError
 from orch.core.ids import Sha, TaskRow
 from orch.core.messages import (
     CancelCommand,
@@ -38,13 +40,16 @@ from orch.core.model import (
     Intent,
     IntentKind,
     IntentState,
+    Member,
     MergeLease,
     Outcome,
     ParkReason,
+    Run,
     RunKind,
     Task,
 )
 from orch.core.render import render_pr_body, render_pr_title
+from orch.core.stopping import window_closed
 from orch.core.turn import Context, Decided, Turn
 from orch.logs import get_logger
 from orch.ports import CandidateMember, Conflict, Pushed, PushResult, Tx
@@ -60,13 +65,23 @@ class Ready:
     """A green candidate."""
 
     candidate: Candidate
-    report: CommandReport
 
 
 class Landing:
     """Lands one task under one lease."""
 
-    def __init__(self, world: World, router: Router, services: Services, lease: MergeLease, task: Task) -> None:
+    def __init__(
+        self,
+        world: World,
+        router: Router,
+        services: Services,
+        lease: MergeLease,
+        task: Task,
+        *,
+        green: Candidate | None = None,
+    ) -> None:
+        self.green = green
+        """The last candidate that passed its test, an earlier pass's to begin with."""
         self._world = world
         self._router = router
         self._services = services
@@ -85,6 +100,8 @@ class Landing:
             return self._ended(retry_s=RETRY_S, note="the push took too long; git is asked what became of it")
         except LeaseLost:
             return self._ended(note="another landing took over")
+        except PermanentError as error:
+            return await self._disturbed(str(error))
         except (ExternalError, StoreError) as error:
             return self._ended(retry_s=RETRY_S, note=str(error))
 
@@ -98,6 +115,8 @@ class Landing:
         assert task.head is not None
         base = await mirror.fetch()
         await self._remember_main(base)
+        if self.green is not None and self.green.base == base and self.green.members == (Member(task=task.row, head=task.head),):
+            return Ready(candidate=self.green)
         member = CandidateMember(task=task.row, head=task.head, message=self._message())
         built = await mirror.build_candidate(
             base,
@@ -109,16 +128,19 @@ class Landing:
         )
         if isinstance(built, Conflict):
             files = "\n".join(f"- {path}" for path in built.files[:50])
-            return self._refuse("conflict", base, f"conflict with the default branch at {base[:12]}:\n{files}\n{built.detail}")
+            return await self._refuse(
+                "conflict", base, f"conflict with the default branch at {base[:12]}:\n{files}\n{built.detail}"
+            )
         if built.sha == base:
             return await self._already_there(base)
         report = await self._test(built)
         match report.verdict:
             case CommandVerdict.GREEN:
-                return Ready(candidate=built, report=report)
+                self.green = built
+                return Ready(candidate=built)
             case CommandVerdict.RED:
                 told = f"the test command fails on the branch put onto the default branch at {base[:12]}:\n{report.tail[-8000:]}"
-                return self._refuse("land_red", base, told)
+                return await self._refuse("land_red", base, told)
             case CommandVerdict.TIMEOUT | CommandVerdict.INFRA | CommandVerdict.INTERRUPTED:
                 return await self._disturbed(f"test run: {report.verdict}: {report.tail[-1500:]}")
             case _:
@@ -128,27 +150,33 @@ class Landing:
         title = render_pr_title(self._task, False)
         return f"{title}\n\n{render_pr_body(self._task, self._project.language)}"
 
-    def _refuse(self, kind: str, base: Sha, evidence: str) -> LandingEnded:
+    async def _refuse(self, kind: str, base: Sha, evidence: str) -> LandingEnded:
+        """Back to development with the evidence. The task has left the queue before the next landing is planned."""
         assert self._task.head is not None
         refused = LandingRefused(kind=kind, head=self._task.head, base=base, evidence=evidence)
-        self._router.task(self._task.row).tell(refused)
+        await self._decide(lambda context, task: decide_evidence.landing_refused(context, task, refused))
         return self._ended(note=kind)
 
     async def _disturbed(self, told: str) -> LandingEnded:
         """No verdict: the same candidate again, up to a cap of its own; it never counts against the task."""
+        await self._decide(lambda context, task: decide_evidence.landing_disturbed(context, task, told))
+        return self._ended(retry_s=RETRY_S, note=told)
+
+    async def _decide(self, decide: Callable[[Context, Task], Decided]) -> None:
+        """Record what this pass means for its task, under the lease."""
 
         def work(tx: Tx) -> Hints | None:
+            tx.check_lease(self._lease)
             task = tx.load_task(self._task.row)
             if task is None:
                 return None
             context = self._world.context(task.project)
-            _, hints = apply(tx, decide_evidence.landing_disturbed(context, task, told), at=context.now)
-            return hints
+            decided = decide(context, task)
+            return apply(tx, decided, at=context.now)[1] if decided.task != task or decided.changed else None
 
         hints = await self._world.store.transact(work)
         if hints is not None:
             send_hints(self._router, hints)
-        return self._ended(retry_s=RETRY_S, note=told)
 
     async def _already_there(self, base: Sha) -> LandingEnded:
         """Everything the task changes is in the default branch already: landed, with nothing to push."""
@@ -169,26 +197,7 @@ class Landing:
         run = await self._world.store.transact(
             lambda tx: tx.start_run(task, kind=RunKind.LAND, job=None, role=None, at=self._world.clock.now())
         )
-        replies: Mailbox[CommandFinished] = Mailbox(f"landing-{int(task.row)}")
-        self._router.commands.tell(
-            RunCommand(
-                run=run.id,
-                attempt=run.attempt,
-                project=task.project,
-                task=task.row,
-                sha=candidate.sha,
-                command=self._project.test_command,
-                prepare=True,
-                timeout_s=self._project.test_timeout_s,
-                reply=replies,
-            )
-        )
-        self._router.publisher.tell(TaskTouched(task=task.row))
-        try:
-            report = (await replies.receive()).report
-        except anyio.get_cancelled_exc_class():
-            self._router.commands.tell(CancelCommand(run=run.id))
-            raise
+        report = await self._command(run, candidate)
         outcome = {CommandVerdict.GREEN: Outcome.SUCCEEDED, CommandVerdict.RED: Outcome.FAILED}.get(
             report.verdict, Outcome.CRASHED
         )
@@ -203,6 +212,28 @@ class Landing:
         )
         await self._world.store.transact(lambda tx: tx.save_run(ended))
         return report
+
+    async def _command(self, run: Run, candidate: Candidate) -> CommandReport:
+        with closing(Mailbox[CommandFinished](f"landing-{int(run.task)}", hints=(CommandFinished,))) as replies:
+            self._router.commands.tell(
+                RunCommand(
+                    run=run.id,
+                    attempt=run.attempt,
+                    project=run.project,
+                    task=run.task,
+                    sha=candidate.sha,
+                    command=self._project.test_command,
+                    prepare=True,
+                    timeout_s=self._project.test_timeout_s,
+                    reply=replies,
+                )
+            )
+            self._router.publisher.tell(TaskTouched(task=run.task))
+            try:
+                return (await replies.receive()).report
+            except anyio.get_cancelled_exc_class():
+                self._router.commands.tell(CancelCommand(run=run.id))
+                raise
 
     # -------------------------------------------------------------------------------------------- the critical section
 
@@ -244,8 +275,8 @@ class Landing:
             task = tx.load_task(self._task.row)
             if task is None:
                 return None
-            decided = _after_refused_push(self._world.context(task.project), task, pushed)
-            _, hints = apply(tx, decided, at=self._world.clock.now())
+            context = self._world.context(task.project)
+            _, hints = apply(tx, _after_refused_push(context, task, pushed), at=context.now)
             return hints
 
         hints = await self._world.store.transact(work)
@@ -256,6 +287,8 @@ class Landing:
 
 
 def _after_refused_push(context: Context, task: Task, pushed: Pushed) -> Decided:
+    if task.cancel_requested_at is not None:
+        return window_closed(context, task)
     turn = Turn(context, task)
     match pushed.result:
         case PushResult.DIRTY:
@@ -288,7 +321,7 @@ async def record_landing(
             tx.end_intent(intent.id, IntentState.DONE)
         task = tx.load_task(row)
         if task is None or task.landed is not None:
-            return None
+            return None  # recorded already
         context = world.context(task.project)
         main = intent.candidate.sha if intent is not None and intent.candidate is not None else sha
         tx.save_repo(replace(tx.load_repo(task.project), main=main))
@@ -312,5 +345,23 @@ async def resolve_intent(world: World, router: Router, services: Services, lease
         detail = "found on the default branch after a restart"
         await record_landing(world, router, lease, intent, intent.task, candidate.landed[intent.task], detail)
     else:
-        await world.store.transact(lambda tx: tx.end_intent(intent.id, IntentState.CLEARED))
+        await _clear(world, router, lease, intent, intent.task)
     _log.info("intent resolved", repo=intent.project, task=int(intent.task), candidate=candidate.sha[:12])
+
+
+async def _clear(world: World, router: Router, lease: MergeLease, intent: Intent, row: TaskRow) -> None:
+    """It never happened: the train plans again, and a STOP that waited for it is carried out."""
+
+    def work(tx: Tx) -> Hints | None:
+        tx.check_lease(lease)
+        tx.end_intent(intent.id, IntentState.CLEARED)
+        task = tx.load_task(row)
+        if task is None:
+            return None
+        context = world.context(task.project)
+        decided = window_closed(context, task)
+        return apply(tx, decided, at=context.now)[1] if decided.changed else None
+
+    hints = await world.store.transact(work)
+    if hints is not None:
+        send_hints(router, hints)

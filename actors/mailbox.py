@@ -1,7 +1,8 @@
 """Mailboxes: bounded queues of typed messages, and the one-shot reply of an ``ask``.
 
-Owns: how a message gets from one actor to another. Rule: a sender never waits. A full mailbox drops a hint (the receiver
-looks at the store anyway) and refuses a command with MailboxFull, which is the sender's to handle.
+Owns: how a message gets from one actor to another. Rule: a sender never waits. A full or closed mailbox drops a hint (the
+receiver looks at the store anyway); a command is refused with MailboxFull or ActorDied, which is the sender's to handle.
+Whoever makes a mailbox closes it.
 """
 
 from typing import Generic, TypeVar
@@ -33,12 +34,13 @@ class Mailbox(Generic[M]):
         """Put *message* in. Raises MailboxFull for a command when full, ActorDied after ``close``."""
         try:
             self._send.send_nowait(message)
-        except anyio.WouldBlock:
-            if not isinstance(message, self._hints):
+        except (anyio.WouldBlock, anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            if isinstance(message, self._hints):
+                self.dropped += 1
+            elif isinstance(error, anyio.WouldBlock):
                 raise MailboxFull(f"{self.name}: {type(message).__name__} refused, the mailbox is full") from None
-            self.dropped += 1
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            raise ActorDied(f"{self.name} has ended") from None
+            else:
+                raise ActorDied(f"{self.name} has ended") from None
 
     async def receive(self) -> M:
         """Wait for the next message."""
@@ -49,6 +51,7 @@ class Mailbox(Generic[M]):
         return self._send.statistics().current_buffer_used
 
     def close(self) -> None:
+        """End it; what still waits in it is lost."""
         self._send.close()
         self._receive.close()
 

@@ -13,7 +13,9 @@ import anyio
 
 from actors.actor import Actor
 from actors.mailbox import Mailbox
+from actors.persist import Hints, apply, send_hints
 from actors.world import Router, Services, World
+from orch.core.decide_evidence import pull_request_opened
 from orch.core.effects import (
     Alert,
     Comment,
@@ -25,18 +27,21 @@ from orch.core.effects import (
     SetStatus,
 )
 from orch.core.errors import ExternalError, PermanentError, StoreError
-from orch.core.ids import ActivityId, IssueId, OutboxId
-from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened
+from orch.core.ids import ActivityId, IssueId, OutboxId, TaskRow
+from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened, TaskHint
 from orch.core.model import OutboxRow, PullRequestState, RowState
 from orch.core.outbox import read_row
 from orch.core.retry import backoff
 from orch.core.statuses import Status, StatusMap, map_states
 from orch.logs import get_logger
-from orch.ports import PushResult
+from orch.ports import PushResult, Tx
 
 POLL_S = 10.0
 AT_ONCE = 8
 HELD_S = 0.5
+HELD_MAX_S = 30.0
+WRITE_S = 120.0
+"""How long one write may take: a service that never answers must not hold the others' places."""
 GIVE_UP_AFTER = timedelta(days=7)
 MARKER = "orch:status"
 _log = get_logger("outbox")
@@ -95,18 +100,26 @@ class OutboxActor(Actor[OutboxMessage]):
 
     async def _deliver(self, row: OutboxRow) -> None:
         services = self._world.services.get(row.project)
+        if services is None:
+            told = f"the project {row.project} is not configured now"
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=told, retry_s=self._later(row, backoff(row.tries + 1))))
+            return
         try:
-            held = await self._write(row, services) if services is not None else "the project is not configured any more"
+            with anyio.fail_after(WRITE_S):
+                held = await self._write(row, services)
         except PermanentError as error:
             self.mailbox.tell(DeliveryEnded(row=row.id, error=str(error)))
-        except (ExternalError, StoreError) as error:
-            retry_s = error.retry_after if isinstance(error, ExternalError) else None
-            retry_s = retry_s or backoff(row.tries + 1)
-            if self._world.clock.now() - row.created_at > GIVE_UP_AFTER:
-                retry_s = None
-            self.mailbox.tell(DeliveryEnded(row=row.id, error=str(error), retry_s=retry_s))
+        except (ExternalError, StoreError, TimeoutError) as error:
+            retry_s = (error.retry_after if isinstance(error, ExternalError) else None) or backoff(row.tries + 1)
+            told = str(error) or f"no answer within {WRITE_S:g} s"
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=told, retry_s=self._later(row, retry_s)))
         else:
-            self.mailbox.tell(DeliveryEnded(row=row.id, error=held or "", retry_s=HELD_S if held else None))
+            wait_s = min(HELD_S * 2.0 ** min(row.tries, 10), HELD_MAX_S)
+            self.mailbox.tell(DeliveryEnded(row=row.id, error=held or "", retry_s=wait_s if held else None))
+
+    def _later(self, row: OutboxRow, seconds: float) -> float | None:
+        """Return when to try again, or None for a row that has been tried for too long: it is parked."""
+        return None if self._world.clock.now() - row.created_at > GIVE_UP_AFTER else seconds
 
     async def _record(self, ended: DeliveryEnded) -> None:
         now = self._world.clock.now()
@@ -137,7 +150,7 @@ class OutboxActor(Actor[OutboxMessage]):
             case OpenPullRequest():
                 pull = await services.forge.open_pull_request(effect.branch, title=effect.title, body=effect.body)
                 if row.task is not None:
-                    self._router.task(row.task).tell(PullRequestOpened(number=pull.number, url=pull.url))
+                    await self._record_pull_request(row.task, PullRequestOpened(number=pull.number, url=pull.url))
             case EditPullRequest():
                 state = PullRequestState.CLOSED if effect.close else None
                 await services.forge.edit_pull_request(effect.number, title=effect.title, body=effect.body, state=state)
@@ -152,6 +165,22 @@ class OutboxActor(Actor[OutboxMessage]):
             case _:
                 assert_never(effect)
         return None
+
+    async def _record_pull_request(self, row: TaskRow, opened: PullRequestOpened) -> None:
+        """Give the task its pull request before the row counts as delivered: a message could be lost with the daemon."""
+
+        def work(tx: Tx) -> Hints | None:
+            task = tx.load_task(row)
+            if task is None:
+                return None
+            context = self._world.context(task.project)
+            decided = pull_request_opened(context, task, opened)
+            return apply(tx, decided, at=context.now)[1] if decided.task != task or decided.changed else None
+
+        hints = await self._world.store.transact(work)
+        if hints is not None:
+            send_hints(self._router, hints)
+            self._router.task(row).tell(TaskHint())
 
     async def _set_status(self, services: Services, issue: IssueId, status: Status) -> str | None:
         """Set a column, but never over a person's command that nobody has handled yet."""

@@ -30,17 +30,20 @@ from orch.core.effects import (
     WakeSlots,
 )
 from orch.core.ids import IssueId, ProjectName, TaskRow
-from orch.core.messages import JobsWaiting, LandingHint, OutboxHint, TaskTouched
-from orch.core.model import JobState, NewJob, Outcome, RunMode, Task
+from orch.core.messages import IssueRead, JobsWaiting, LandingHint, OutboxHint, TaskHint, TaskTouched, TriggerSet
+from orch.core.model import JobState, NewJob, Outcome, RowState, RunKind, RunMode, Task
 from orch.core.outbox import write_row
 from orch.core.turn import Decided
 from orch.ports import Tx
+
+LOST = "interrupted: its actor was restarted"
+LOST_MAX = 3
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """Who is to look at the store after the commit. *cancel* asks the task's own actor to cancel what it runs."""
+    """Who is to look at the store after the commit. *cancel*: the task's own actor has something to end."""
 
     project: ProjectName
     task: TaskRow | None = None
@@ -136,11 +139,35 @@ def send_hints(router: Router, hints: Hints) -> None:
         router.outbox.tell(OutboxHint())
     if hints.task is not None:
         router.publisher.tell(TaskTouched(task=hints.task))
+        if hints.cancel:
+            router.task(hints.task).tell(TaskHint())
 
 
-def requeue_lost_runs(tx: Tx, row: TaskRow, at: datetime) -> None:
-    """End the runs of an actor that crashed; an agent's job goes back as a continuation, keeping its place."""
+def requeue_lost_agents(tx: Tx, row: TaskRow, at: datetime) -> bool:
+    """End the agents' runs of an actor that crashed; their job goes back as a continuation, keeping its place.
+
+    False, and nothing goes back, when that has happened to the same job LOST_MAX times: each of them is paid for.
+    """
     for run in tx.list_runs(task=row, running=True):
-        tx.save_run(replace(run, outcome=Outcome.CRASHED, detail="interrupted: its actor was restarted", ended_at=at))
-        if run.job is not None:
-            tx.requeue_job(run.job, mode=RunMode.CONTINUATION, not_before=None, at=at)
+        if run.kind is not RunKind.AGENT or run.job is None:
+            continue
+        lost = sum(other.job == run.job and other.detail == LOST for other in tx.list_runs(task=row))
+        tx.save_run(replace(run, outcome=Outcome.CRASHED, detail=LOST, ended_at=at))
+        if lost >= LOST_MAX:
+            return False
+        tx.requeue_job(run.job, mode=RunMode.CONTINUATION, not_before=None, at=at)
+    return True
+
+
+def bury(tx: Tx, letter: object, project: ProjectName, error: str, at: datetime) -> None:
+    """Keep a message that crashed its actor from being sent again: its events are quarantined, its entries count as handled."""
+    match letter:
+        case TriggerSet():
+            rows, entries = letter.inbox, letter.entries
+        case IssueRead():
+            rows, entries = letter.inbox, tuple(entry.id for entry in letter.activities)
+        case _:
+            return
+    for row in rows:
+        tx.mark_inbox(row, RowState.PARKED, error)
+    tx.mark_handled(project, entries, at)

@@ -43,9 +43,13 @@ class Viewer:
         """Return a snapshot first and whenever this viewer fell behind, else the next change."""
         while True:
             if self._snapshot_due:
-                self._snapshot_due = False
+                self._snapshot_due = False  # what changes while it is read comes after it
                 self._queue.clear()
-                return await self._publisher.snapshot()
+                try:
+                    return await self._publisher.snapshot()
+                except BaseException:
+                    self._snapshot_due = True
+                    raise
             if self._queue:
                 return self._queue.popleft()
             self._event = anyio.Event()
@@ -88,12 +92,11 @@ class Publisher(Actor[PublisherMessage]):
             await self._publish()
 
     async def _publish(self) -> None:
-        rows, self._dirty = self._dirty, set()
-        if not self._viewers:
-            self._seq += 1
-            return
-        now = self._world.clock.now()
-        views = await self._world.store.read(lambda tx: [load_task_view(tx, row, now) for row in sorted(rows)])
+        rows, now = frozenset(self._dirty), self._world.clock.now()
+        views: list[Mapping[str, object] | None] = []
+        if self._viewers:
+            views = await self._world.store.read(lambda tx: [load_task_view(tx, row, now) for row in sorted(rows)])
+        self._dirty -= rows
         self._seq += 1
         change = {"type": "change", "seq": self._seq, "tasks": [view for view in views if view is not None]}
         for viewer in self._viewers:

@@ -5,19 +5,20 @@ Does not own: a live task's decisions (its own actor makes them).
 
 Desired properties: racing hints make one task; a lost hint only delays; the default branch has one writer.
 Design: an issue is read by a child task, at most one per issue at a time; what it means is decided in one transaction that
-also marks the activity entries and inbox rows. Landing is planned anew from the store at every hint.
+also marks the activity entries and inbox rows. Landing is planned anew from the store at every hint and every ``IDLE_S``;
+nothing is landed while an intent of an earlier landing is open: git is asked first what became of it.
 Races we accept: an issue changes while it is read: the hint that says so reads it again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never, final
 
 import anyio
 
-from actors.actor import Actor
+from actors.actor import Actor, Failure
 from actors.landing import Landing, resolve_intent
 from actors.mailbox import Mailbox
-from actors.persist import Hints, apply, send_hints, tell_world
+from actors.persist import Hints, apply, bury, send_hints, tell_world
 from actors.world import Router, World
 from orch.core.decide_repo import (
     Chosen,
@@ -34,7 +35,7 @@ from orch.core.decide_repo import (
 )
 from orch.core.decide_task import started
 from orch.core.effects import Comment, SetStatus
-from orch.core.errors import ExternalError, StoreError
+from orch.core.errors import ExternalError, LeaseLost, StoreError
 from orch.core.ids import Epoch, InboxId, IssueId, ProjectName, TaskRow
 from orch.core.messages import (
     IssueChanged,
@@ -46,7 +47,19 @@ from orch.core.messages import (
     TaskHint,
     TriggerSet,
 )
-from orch.core.model import IntentKind, MergeLease, NewTask, RowState, Task
+from orch.core.model import (
+    Activity,
+    BoardIssue,
+    Candidate,
+    IntentKind,
+    MergeLease,
+    NewTask,
+    Outcome,
+    RowState,
+    RunKind,
+    Target,
+    Task,
+)
 from orch.core.render import render_qg0_failed, render_qg0_problem, render_trigger_useless
 from orch.core.retry import backoff
 from orch.core.stages import Role
@@ -54,6 +67,8 @@ from orch.core.statuses import BoardState, Status, map_states
 from orch.logs import get_logger
 from orch.ports import Tx
 
+IDLE_S = 30.0
+READS_MAX = 3
 _log = get_logger("repo")
 
 
@@ -78,20 +93,41 @@ class UnderWay:
 
 
 class RepoActor(Actor[RepoMessage]):
-    """See the module's docstring."""
+    """See the module's docstring. *failure* says how an earlier life of this actor crashed."""
 
-    def __init__(self, mailbox: Mailbox[RepoMessage], world: World, router: Router, project: ProjectName) -> None:
+    idle_s = IDLE_S
+
+    def __init__(
+        self, mailbox: Mailbox[RepoMessage], world: World, router: Router, project: ProjectName, *, failure: Failure | None = None
+    ) -> None:
         super().__init__(mailbox)
+        self._failure = failure
         self._world = world
         self._router = router
         self._services = world.services[project]
         self._project = self._services.project
         self._reading: dict[IssueId, Reading] = {}
         self._landing: UnderWay | None = None
-        self._resolved = False
+        self._green: Candidate | None = None
+        """The last candidate that passed its test; while it is still what would be built, it is not tested again."""
+        self._resolving = False
 
     async def started(self) -> None:
-        self.children.start_soon(self._resolve_intents)
+        """Bury what crashed an earlier life, end the test run of its landing, and plan from the store."""
+        failure, now = self._failure, self._world.clock.now()
+
+        def work(tx: Tx) -> None:
+            if failure is not None:
+                bury(tx, failure.letter, self._project.name, failure.error, now)
+            for run in tx.list_runs(running=True):
+                if run.kind is RunKind.LAND and run.project == self._project.name:
+                    tx.save_run(replace(run, outcome=Outcome.CANCELLED, detail="its landing was begun again", ended_at=now))
+
+        await self._world.store.transact(work)
+        await self._plan()
+
+    async def idle(self) -> None:
+        await self._plan()
 
     async def handle(self, message: RepoMessage) -> None:
         match message:
@@ -127,16 +163,25 @@ class RepoActor(Actor[RepoMessage]):
         inbox = tuple(reading.inbox)
         board = self._services.board
         try:
-            found = await board.fetch_issue(issue)
             states = await self._states()
-            activities = await board.fetch_activities(issue)
+            found, activities = await self._card(issue)
             comments = await board.fetch_comments(issue)
-        except ExternalError as error:
+        except (ExternalError, StoreError) as error:
             reading.failures += 1
-            retry_s = error.retry_after or backoff(reading.failures)
+            retry_s = (error.retry_after if isinstance(error, ExternalError) else None) or backoff(reading.failures)
             self.mailbox.tell(IssueUnread(id=issue, inbox=inbox, error=str(error), retry_s=retry_s))
             return
         self.mailbox.tell(IssueRead(id=issue, issue=found, states=states, activities=activities, comments=comments, inbox=inbox))
+
+    async def _card(self, issue: IssueId) -> tuple[BoardIssue | None, list[Activity]]:
+        """Read column and activities until the newest entry explains the column: the card may be moved between the two reads."""
+        board = self._services.board
+        for _ in range(READS_MAX):
+            activities = await board.fetch_activities(issue)
+            found = await board.fetch_issue(issue)
+            if found is None or not activities or activities[-1].target == found.state_id:
+                break
+        return found, activities
 
     async def _states(self) -> list[BoardState]:
         states = await self._services.board.fetch_states()
@@ -167,8 +212,8 @@ class RepoActor(Actor[RepoMessage]):
         entries = list(read.activities)
         unhandled = tx.unhandled(project, [entry.id for entry in entries])
         column = read.issue.state_id if read.issue is not None else None
-        chosen = choose_trigger(entries, unhandled, states, column)
         live = tx.live_task(project, read.id)
+        chosen = choose_trigger(entries, unhandled, states, column, live=live is not None)
         newest = live or tx.newest_task(project, read.id)
         if read.issue is None:
             tx.mark_handled(project, chosen.handled, now)
@@ -217,6 +262,7 @@ class RepoActor(Actor[RepoMessage]):
         assert issue is not None
         assert chosen.entry is not None
         context = self._world.context(self._project.name)
+        earlier = tx.newest_task(self._project.name, issue.id)
         task = tx.insert_task(
             NewTask(
                 project=self._project.name,
@@ -232,8 +278,16 @@ class RepoActor(Actor[RepoMessage]):
         )
         if task is None:
             return None
+        if earlier is not None:
+            self._drop_signs(tx, earlier)
         _, hints = apply(tx, started(context, task, chosen.entry.actor), at=context.now)
         return hints
+
+    def _drop_signs(self, tx: Tx, earlier: Task) -> None:
+        """What an ended task still wanted to show on the board would now be shown over its successor."""
+        for row in tx.list_outbox(state=RowState.PENDING, task=earlier.row):
+            if row.target is Target.BOARD:
+                tx.end_outbox(row.id, RowState.VOID)
 
     def _tell(self, tx: Tx, issue: IssueId, status: Status | None, text: str, chosen: Chosen) -> Hints:
         """Comment on an issue that has no live task, and set its status where one is named."""
@@ -247,7 +301,7 @@ class RepoActor(Actor[RepoMessage]):
     # -------------------------------------------------------------------------------------------- landing
 
     async def _resolve_intents(self) -> None:
-        """Before anything lands: what became of the landings that a crash cut off?"""
+        """What became of the landings that were cut off, by a crash, a deadline or a forge that did not answer?"""
         failures = 0
         while True:
             try:
@@ -256,40 +310,51 @@ class RepoActor(Actor[RepoMessage]):
                     lease = await self._world.store.transact(lambda tx: tx.take_lease(self._project.name, "resolve"))
                     await resolve_intent(self._world, self._router, self._services, lease, intent)
                 break
-            except (ExternalError, StoreError) as error:
+            except (ExternalError, StoreError, LeaseLost) as error:
                 failures += 1
                 _log.warning("intents unresolved", repo=self._project.name, error=str(error))
                 await self._world.clock.sleep(backoff(failures))
-        self._resolved = True
+        self._resolving = False
         self.mailbox.tell(LandingHint())
 
     async def _plan(self) -> None:
-        """Start the next landing, or cancel the one whose task has left the queue."""
-        if not self._resolved:
+        """Start the next landing, or cancel the one whose task has left the queue; first of all resolve open intents."""
+        if self._resolving:
             return
-        project = self._project.name
+        project, busy = self._project.name, self._landing is not None
 
-        def work(tx: Tx) -> tuple[set[TaskRow], tuple[MergeLease, Task] | None]:
-            queue, repo = tx.landing_queue(project), tx.load_repo(project)
-            rows = {task.row: task for task in queue}
-            plan = plan_landing(queue, repo, busy=self._landing is not None)
+        def look(tx: Tx) -> tuple[set[TaskRow], bool]:
+            """Nearly every hint finds nothing to start: that costs a read."""
+            queue = tx.landing_queue(project)
+            unresolved = any(intent.kind is IntentKind.LAND for intent in tx.open_intents(project))
+            return {task.row for task in queue}, unresolved
+
+        def work(tx: Tx) -> tuple[MergeLease, Task] | None:
+            queue = tx.landing_queue(project)
+            plan = plan_landing(queue, tx.load_repo(project), busy=False)
             if not isinstance(plan, Land):
-                return set(rows), None
-            return set(rows), (tx.take_lease(project, f"task-{int(plan.task)}"), rows[plan.task])
+                return None
+            return tx.take_lease(project, f"task-{int(plan.task)}"), next(task for task in queue if task.row == plan.task)
 
-        queued, start = await self._world.store.transact(work)
+        queued, unresolved = await self._world.store.read(look)
         if self._landing is not None and self._landing.task not in queued:
             self._landing.scope.cancel()
-        if start is not None:
+        if busy:
+            return
+        if unresolved:
+            self._resolving = True
+            self.children.start_soon(self._resolve_intents)
+        elif queued and (start := await self._world.store.transact(work)) is not None:
             lease, task = start
             self._landing = UnderWay(task=task.row, epoch=lease.epoch, scope=anyio.CancelScope())
-            landing = Landing(self._world, self._router, self._services, lease, task)
+            landing = Landing(self._world, self._router, self._services, lease, task, green=self._green)
             self.children.start_soon(self._land, landing, self._landing)
 
     async def _land(self, landing: Landing, under_way: UnderWay) -> None:
         ended = LandingEnded(epoch=under_way.epoch, note="cancelled")
         with under_way.scope:
             ended = await landing.run()
+        self._green = landing.green
         self.mailbox.tell(ended)
 
     async def _landing_ended(self, ended: LandingEnded) -> None:
@@ -298,11 +363,11 @@ class RepoActor(Actor[RepoMessage]):
         task, self._landing = self._landing.task, None
         if ended.note:
             _log.info("pass ended", repo=self._project.name, task=int(task), detail=ended.note)
+        self._router.task(task).tell(TaskHint())
         if ended.retry_s:
             self.children.start_soon(self._plan_later, ended.retry_s)
         else:
-            await self._plan()
-        self._router.task(task).tell(TaskHint())
+            self.mailbox.tell(LandingHint())
 
     async def _plan_later(self, seconds: float) -> None:
         await self._world.clock.sleep(seconds)

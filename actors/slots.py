@@ -2,21 +2,24 @@
 
 Owns: how many agents and how many test commands run at once. Does not own what they do.
 Rule: waiting for a slot holds nothing; a slot that is free asks the store, so a lost hint only delays (``POLL_S``).
+Races we accept: after a crash of the slots themselves the runs that go on hold their slots until the next look at the store.
 """
 
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import assert_never
+from typing import assert_never, final
 
 import anyio
 
-from actors.actor import Actor
+from actors.actor import Actor, store_wait_s
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, send_hints
 from actors.world import Router, World
 from orch.core.decide_task import launched
-from orch.core.errors import ExternalError, StoreError
+from orch.core.errors import ActorDied, ExternalError, MailboxFull, StoreError
 from orch.core.ids import RunId
 from orch.core.messages import (
     CancelCommand,
@@ -29,12 +32,17 @@ from orch.core.messages import (
     RunCommand,
     RunReleased,
 )
+from orch.core.model import Outcome, RunKind
 from orch.logs import get_logger
 from orch.ports import Claimed, NothingToClaim, Tx
 
 POLL_S = 30.0
+AWAY_S = 600.0
+"""After this long a job whose project is not configured is looked at again."""
+_log = get_logger("slots")
 
 
+@final
 class AgentSlots(Actor[JobsWaiting]):
     """``max_concurrency`` receivers on one mailbox; each holds one run at a time."""
 
@@ -45,27 +53,51 @@ class AgentSlots(Actor[JobsWaiting]):
         self._wake = [anyio.Event() for _ in range(world.limits.max_concurrency)]
 
     async def started(self) -> None:
+        """Give every slot its receiver; what an earlier life of this actor had started keeps its slot."""
+        running = await self._world.store.read(lambda tx: tx.list_runs(running=True))
+        held = iter([run.id for run in running if run.kind is RunKind.AGENT])
         for number in range(self._world.limits.max_concurrency):
-            self.children.start_soon(self._receive, number)
+            self.children.start_soon(self._receive, number, held)
 
     async def handle(self, message: JobsWaiting) -> None:
         del message
         for event in self._wake:
             event.set()
 
-    async def _receive(self, number: int) -> None:
+    async def _receive(self, number: int, held: Iterator[RunId]) -> None:
         """One slot: claim, hand over, wait for the release; sleep when there is nothing."""
-        released: Mailbox[RunReleased] = Mailbox(f"slot-{number}")
-        while True:
-            self._wake[number] = anyio.Event()
-            claimed = await self._claim()
-            if isinstance(claimed, Claimed):
-                run = claimed.run
-                self._router.task(run.task).tell(RunClaimed(run=run.id, attempt=run.attempt, slot=released))
-                await self._until_released(released, run.id)
-                continue
-            with anyio.move_on_after(self._patience(claimed.due_at)):
-                await self._wake[number].wait()
+        failures = 0
+        with closing(Mailbox[RunReleased](f"slot-{number}", hints=(RunReleased,))) as released:
+            for run in held:
+                await self._until_released(released, run)
+            while True:
+                self._wake[number] = anyio.Event()
+                try:
+                    claimed = await self._claim()
+                    failures = 0
+                    if isinstance(claimed, Claimed):
+                        await self._hold(claimed, released)
+                        continue
+                    wait_s = self._patience(claimed.due_at)
+                except (StoreError, OSError) as error:
+                    failures += 1
+                    wait_s = store_wait_s(failures)
+                    _log.warning("nothing is claimed", error=str(error))
+                with anyio.move_on_after(wait_s):
+                    await self._wake[number].wait()
+
+    async def _hold(self, claimed: Claimed, released: Mailbox[RunReleased]) -> None:
+        """Hand a run to its task's actor and keep the slot for it."""
+        run, refused = claimed.run, ""
+        try:
+            self._router.task(run.task).tell(RunClaimed(run=run.id, attempt=run.attempt, slot=released))
+        except (MailboxFull, ActorDied) as error:
+            refused = str(error)
+        if not refused:
+            await self._until_released(released, run.id)
+            return
+        _log.error("not handed over", task=claimed.task.work_item, run=int(run.id), error=refused)
+        await self._world.store.transact(lambda tx: self._put_back(tx, claimed, POLL_S, refused))
 
     async def _until_released(self, released: Mailbox[RunReleased], run: RunId) -> None:
         """Wait for the release; the store has the last word, should the message be lost with its sender."""
@@ -74,7 +106,10 @@ class AgentSlots(Actor[JobsWaiting]):
                 if (await released.receive()).run == run:
                     return
                 continue
-            stored = await self._world.store.read(lambda tx: tx.load_run(run))
+            try:
+                stored = await self._world.store.read(lambda tx: tx.load_run(run))
+            except StoreError:
+                continue
             if stored is None or stored.outcome is not None:
                 return
 
@@ -88,6 +123,9 @@ class AgentSlots(Actor[JobsWaiting]):
 
         def work(tx: Tx) -> tuple[Claimed | NothingToClaim, Hints | None]:
             claimed = tx.claim_job(now, self._world.limits)
+            while isinstance(claimed, Claimed) and claimed.task.project not in self._world.services:
+                self._put_back(tx, claimed, AWAY_S, f"its project {claimed.task.project} is not configured")
+                claimed = tx.claim_job(now, self._world.limits)
             if isinstance(claimed, NothingToClaim):
                 return claimed, None
             context = self._world.context(claimed.task.project)
@@ -103,16 +141,24 @@ class AgentSlots(Actor[JobsWaiting]):
             send_hints(self._router, hints)
         return claimed
 
+    def _put_back(self, tx: Tx, claimed: Claimed, seconds: float, why: str) -> None:
+        """Inside the transaction: nobody can execute the run now; its job waits, uncharged."""
+        now = self._world.clock.now()
+        tx.save_run(replace(claimed.run, outcome=Outcome.CANCELLED, detail=why, ended_at=now))
+        later = now + timedelta(seconds=seconds)
+        tx.requeue_job(claimed.job.id, mode=claimed.job.mode, not_before=later, at=now)
 
+
+@final
 class CommandSlots(Actor[CommandSlotMessage]):
-    """``test_slots`` receivers for CI, landing tests, staging and deploy commands."""
+    """``test_slots`` receivers for CI, landing tests, staging and deploy commands. Each is answered, whatever ends it."""
 
     def __init__(self, mailbox: Mailbox[CommandSlotMessage], world: World) -> None:
         super().__init__(mailbox)
         self._world = world
         self._log = get_logger("command")
         self._queue: Mailbox[RunCommand] = Mailbox("command-queue")
-        self._scopes: dict[RunId, anyio.CancelScope] = {}
+        self._waiting: dict[RunId, tuple[RunCommand, anyio.CancelScope]] = {}
 
     async def started(self) -> None:
         for _ in range(self._world.limits.test_slots):
@@ -121,29 +167,42 @@ class CommandSlots(Actor[CommandSlotMessage]):
     async def handle(self, message: CommandSlotMessage) -> None:
         match message:
             case RunCommand():
-                self._scopes[message.run] = anyio.CancelScope()
-                self._queue.tell(message)
+                if message.run not in self._waiting:
+                    self._waiting[message.run] = (message, anyio.CancelScope())
+                    self._queue.tell(message)
             case CancelCommand():
-                if (scope := self._scopes.get(message.run)) is not None:
-                    scope.cancel()
+                if message.run in self._waiting:
+                    self._waiting[message.run][1].cancel()
             case _:
                 assert_never(message)
+
+    def ended(self) -> None:
+        """Whoever waits for a command of ours is told that it came to nothing."""
+        self._queue.close()
+        for run in tuple(self._waiting):
+            self._answer(run, CommandReport(verdict=CommandVerdict.INTERRUPTED, tail="the daemon's command slots were restarted"))
 
     async def _receive(self) -> None:
         """One slot: it is held while its command runs, which is the limit."""
         while True:
             message = await self._queue.receive()
             report = CommandReport(verdict=CommandVerdict.INTERRUPTED)
-            with self._scopes[message.run]:
+            with self._waiting[message.run][1]:
                 report = await self._run(message)
-            del self._scopes[message.run]
-            self._log.info("finished", run=int(message.run), repo=message.project, outcome=report.verdict.value)
-            message.reply.tell(CommandFinished(run=message.run, attempt=message.attempt, sha=message.sha, report=report))
+            self._answer(message.run, report)
+
+    def _answer(self, run: RunId, report: CommandReport) -> None:
+        message, _ = self._waiting.pop(run)
+        self._log.info("finished", run=int(run), repo=message.project, outcome=report.verdict.value)
+        try:
+            message.reply.tell(CommandFinished(run=run, attempt=message.attempt, sha=message.sha, report=report))
+        except (ActorDied, MailboxFull) as error:
+            self._log.warning("nobody takes the answer", run=int(run), error=str(error))
 
     async def _run(self, message: RunCommand) -> CommandReport:
         services = self._world.services[message.project]
-        log_dir = self._world.run_dir(message.run)
         try:
+            log_dir = self._world.run_dir(message.run)
             async with services.mirror.checkout(message.sha, f"run-{int(message.run)}") as tree:
                 setup = services.project.setup_command
                 if message.prepare and setup:
@@ -151,7 +210,7 @@ class CommandSlots(Actor[CommandSlotMessage]):
                     if prepared.verdict is not CommandVerdict.GREEN:
                         return prepared
                 return await self._command(message, message.command, tree, log_dir / "output.log")
-        except (ExternalError, StoreError) as error:
+        except (ExternalError, StoreError, OSError) as error:
             return CommandReport(verdict=CommandVerdict.INFRA, tail=str(error))
 
     async def _command(self, message: RunCommand, argv: tuple[str, ...], tree: Path, log: Path) -> CommandReport:

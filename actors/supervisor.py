@@ -3,32 +3,34 @@
 Owns: the registry of actors and mailboxes, restarts (3 within 60 s), and what follows when that was not enough.
 
 Desired properties: a failing actor stops no other; an idle task costs a row; nothing is lost that was committed.
-Design: a mailbox outlives its actor, so a restart loses only the message that crashed it (it is dead-lettered: logged, and
-found again in the store). A task or repo actor is started by the first message to it. A task's actor that keeps crashing
-parks its task; any other is tried again after a pause, and ``ready()`` names it meanwhile.
+Design: a mailbox outlives its actor, so a restart loses only the message that crashed it (it is dead-lettered: logged, and its
+events are quarantined by the actor's next life). A task or repo actor is started by the first message to it. A task's actor
+that keeps crashing parks its task; any other is tried again after a pause, and ``ready()`` names it meanwhile.
 Races we accept: a message told to an actor in the moment of its retirement starts it anew.
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Any, TypeVar
 
 import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
-from actors.actor import Actor, Failure, guard
+from actors.actor import Actor, Failure, guard, store_wait_s
 from actors.desk import DeskActor
 from actors.intake import IntakeActor
 from actors.mailbox import Mailbox, OneReply
 from actors.outbox import OutboxActor
-from actors.persist import Hints, apply, send_hints
+from actors.persist import Hints, apply, bury, send_hints
 from actors.publisher import Publisher
 from actors.repo import RepoActor
 from actors.slots import AgentSlots, CommandSlots
 from actors.task import TaskActor
 from actors.world import World
 from orch.core.decide_evidence import actor_failed
-from orch.core.errors import StoreError
+from orch.core.errors import DomainError, StoreError
 from orch.core.ids import ProjectName, TaskRow
 from orch.core.messages import (
     Answer,
@@ -38,6 +40,7 @@ from orch.core.messages import (
     Handle,
     InboxHint,
     IntakeMessage,
+    IssueChanged,
     JobsWaiting,
     LandingHint,
     OutboxHint,
@@ -47,6 +50,7 @@ from orch.core.messages import (
     RepoMessage,
     SlotMessage,
     TaskHint,
+    TaskLanded,
     TaskMessage,
     TaskTouched,
 )
@@ -85,53 +89,64 @@ class Supervisor:
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Start everything and work until cancelled."""
+        try:
+            async with anyio.create_task_group() as group:
+                self._group = group
+                await self._start()
+                task_status.started()
+        finally:
+            fixed: tuple[Mailbox[Any], ...] = (self._desk, self.slots, self.commands, self.outbox, self.intake, self.publisher)
+            for mailbox in (*fixed, *self._tasks.values(), *self._repos.values()):
+                mailbox.close()
+
+    async def _start(self) -> None:
         world = self._world
-        async with anyio.create_task_group() as group:
-            self._group = group
-            self._keep(self.publisher, lambda _: self._publisher)
-            self._keep(self.commands, lambda _: CommandSlots(self.commands, world))
-            self._keep(self.outbox, lambda _: OutboxActor(self.outbox, world, self))
-            self._keep(self._desk, lambda _: DeskActor(self._desk, world, self))
-            for project in world.services:
-                self.repo(project)
-            await self._wake_tasks()
-            self._keep(self.slots, lambda _: AgentSlots(self.slots, world, self))
-            self._keep(self.intake, lambda _: IntakeActor(self.intake, world, self))
-            self._not_ready.pop("actors", None)
-            task_status.started()
+        self._keep(self.publisher, lambda _: self._publisher)
+        self._keep(self.commands, lambda _: CommandSlots(self.commands, world))
+        self._keep(self.outbox, lambda _: OutboxActor(self.outbox, world, self))
+        self._keep(self._desk, lambda _: DeskActor(self._desk, world, self))
+        for project in world.services:
+            self.repo(project)
+        await self._wake_tasks()
+        self._keep(self.slots, lambda _: AgentSlots(self.slots, world, self))
+        self._keep(self.intake, lambda _: IntakeActor(self.intake, world, self))
+        self._not_ready.pop("actors", None)
 
     async def _wake_tasks(self) -> None:
         """Start the actors of the tasks that have something of the daemon's own to go on with; the rest sleep."""
         tasks = await self._world.store.read(lambda tx: tx.list_tasks(live=True, awaiting=UNDER_WAY, limit=1_000_000))
         for task in tasks:
-            if task.park is None:
+            if task.park is None and task.project in self._world.services:
                 self.task(task.row).tell(TaskHint())
 
     def _keep(
         self,
         mailbox: Mailbox[M],
-        make: Callable[[bool], Actor[M]],
+        make: Callable[[Failure | None], Actor[M]],
         *,
         on_retire: Callable[[], None] = lambda: None,
-        give_up: Callable[[Failure], Any] | None = None,
+        give_up: Callable[[Failure], Awaitable[None]] | None = None,
     ) -> None:
         self._group.start_soon(self._keep_alive, mailbox, make, on_retire, give_up)
 
     async def _keep_alive(
         self,
         mailbox: Mailbox[Any],
-        make: Callable[[bool], Actor[Any]],
+        make: Callable[[Failure | None], Actor[Any]],
         on_retire: Callable[[], None],
-        give_up: Callable[[Failure], Any] | None,
+        give_up: Callable[[Failure], Awaitable[None]] | None,
     ) -> None:
-        """Run one actor; restart it from the store when it crashes, at most RESTARTS times within WITHIN_S."""
+        """Run one actor; restart it from the store when it crashes, at most RESTARTS times within WITHIN_S.
+
+        Each life is told how the one before it ended, so that what crashed it can be buried.
+        """
         crashes: deque[float] = deque(maxlen=RESTARTS)
-        restarted = False
+        last: Failure | None = None
         while True:
-            failure = await guard(make(restarted), on_retire, strict=self._strict)
+            failure = await guard(partial(make, last), mailbox.name, on_retire, strict=self._strict)
             if failure is None:
                 return
-            restarted = True
+            last = failure
             now = self._world.clock.monotonic()
             often = len(crashes) == RESTARTS and now - crashes[0] <= WITHIN_S
             crashes.append(now)
@@ -152,44 +167,50 @@ class Supervisor:
         """Return the task's mailbox, with its actor started."""
         mailbox = self._tasks.get(row)
         if mailbox is None:
-            mailbox = self._tasks[row] = Mailbox(f"task-{int(row)}", size=256, hints=(TaskHint,))
+            mailbox = self._tasks[row] = Mailbox(f"task-{int(row)}", size=256, hints=(TaskHint, TaskLanded))
             self._keep(
                 mailbox,
-                lambda restarted: TaskActor(mailbox, self._world, self, row, restarted=restarted),
-                on_retire=lambda: self._forget_task(row),
+                lambda failure: TaskActor(mailbox, self._world, self, row, failure=failure),
+                on_retire=lambda: self._tasks.pop(row).close(),
                 give_up=lambda failure: self._park_task(row, failure),
             )
         return mailbox
 
-    def _forget_task(self, row: TaskRow) -> None:
-        del self._tasks[row]
-
     async def _park_task(self, row: TaskRow, failure: Failure) -> None:
-        """The task's actor crashed too often."""
+        """The task's actor crashed too often: what crashed it last is buried, and the task waits for a person."""
         self._tasks.pop(row).close()
 
         def work(tx: Tx) -> Hints | None:
             task = tx.load_task(row)
-            if task is None:
+            if task is None or task.project not in self._world.services:
                 return None
             context = self._world.context(task.project)
-            told = f"{failure.error} while handling {failure.message}"
-            return apply(tx, actor_failed(context, task, told), at=context.now)[1]
+            bury(tx, failure.letter, task.project, failure.error, context.now)
+            told = f"{failure.error} while handling {failure.message}" if failure.message else failure.error
+            decided = actor_failed(context, task, told)
+            return apply(tx, decided, at=context.now)[1] if decided.changed else None
 
-        try:
-            hints = await self._world.store.transact(work)
-        except StoreError as error:
-            _log.error("task not parked", row=int(row), error=str(error))
-            return
+        failures = 0
+        while True:
+            try:
+                hints = await self._world.store.transact(work)
+                break
+            except StoreError as error:
+                failures += 1
+                _log.error("task not parked yet", row=int(row), error=str(error))
+                await self._world.clock.sleep(store_wait_s(failures))
+            except DomainError as error:  # refused for good: said, and the next message to the task tries again
+                _log.error("task not parked", row=int(row), error=str(error))
+                return
         if hints is not None:
-            send_hints(self, hints)
+            send_hints(self, replace(hints, cancel=False))
 
     def repo(self, project: ProjectName) -> Handle[RepoMessage]:
         """Return the repo's mailbox, with its actor started."""
         mailbox = self._repos.get(project)
         if mailbox is None:
-            mailbox = self._repos[project] = Mailbox(f"repo-{project}", hints=(LandingHint,))
-            self._keep(mailbox, lambda _: RepoActor(mailbox, self._world, self, project))
+            mailbox = self._repos[project] = Mailbox(f"repo-{project}", hints=(LandingHint, IssueChanged))
+            self._keep(mailbox, lambda failure: RepoActor(mailbox, self._world, self, project, failure=failure))
         return mailbox
 
     # -------------------------------------------------------------------------------------------- Control

@@ -5,21 +5,23 @@ Does not own: the landing queue and the mirror's default branch (repo actor), sl
 
 Desired properties: at most one live agent per task; a message of an older attempt changes nothing; what should be
 under way is derived from the store, so that a restart needs no memory.
-Design: every handler is one transaction (load → decide → persist), then hints. Long work is a child that reports by message.
+Design: every handler is one transaction (load → decide → persist), then hints; after it what runs is brought into line with
+the store, whoever changed it. Long work is a child that reports by message. A command goes on when this actor crashes: its
+result comes to the mailbox, which outlives the crash.
 Races we accept: a hint may come twice; the second finds nothing to do.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import assert_never
+from typing import assert_never, final
 
 import anyio
 
-from actors.actor import Actor
+from actors.actor import Actor, Failure
 from actors.attempt import Attempt, load_assignment
 from actors.mailbox import Mailbox
-from actors.persist import Hints, apply, end_job, requeue_lost_runs, send_hints
+from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, send_hints
 from actors.world import Router, World
 from orch.core import decide_evidence, decide_person, decide_task
 from orch.core.effects import RequeueJob
@@ -29,8 +31,11 @@ from orch.core.messages import (
     CancelCommand,
     CiReported,
     CommandFinished,
+    CommandReport,
     CommandVerdict,
     Decide,
+    IssueChanged,
+    JobsWaiting,
     LandingRefused,
     PullRequestOpened,
     RunClaimed,
@@ -43,11 +48,16 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import Outcome, Project, RowState, Run, RunKind, Task
+from orch.core.model import IntentKind, Outcome, Project, RowState, Run, RunKind, Task
+from orch.core.stages import is_terminal
+from orch.core.stopping import window_closed
 from orch.core.turn import Context, Decided
 from orch.ports import Tx
 
 IDLE_S = 30.0
+
+DECIDES_DEPLOY = ("deploy-confirmed", "landed", "resumed")
+"""The history's lines after which a deploy is started anew."""
 
 Deciding = Callable[[Tx, Context, Task], Decided]
 
@@ -60,31 +70,51 @@ OUTCOME_OF = {
 }
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnderWay:
+    """The daemon's own command that the task has running."""
+
+    kind: RunKind
+    sha: Sha
+    run: RunId
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What the store says of the task: the command it calls for, and those of the given attempts that are over."""
+
+    wanted: tuple[RunKind, Sha] | None
+    over: tuple[RunId, ...]
+
+
 class TaskActor(Actor[TaskMessage]):
-    """See the module's docstring. *restarted* says that an earlier life of this actor crashed."""
+    """See the module's docstring. *failure* says how an earlier life of this actor crashed."""
 
     idle_s = IDLE_S
     retires = True
 
     def __init__(
-        self, mailbox: Mailbox[TaskMessage], world: World, router: Router, row: TaskRow, *, restarted: bool = False
+        self, mailbox: Mailbox[TaskMessage], world: World, router: Router, row: TaskRow, *, failure: Failure | None = None
     ) -> None:
         super().__init__(mailbox)
         self._world = world
         self._router = router
         self._row = row
-        self._restarted = restarted
+        self._failure = failure
         self._attempts: dict[RunId, anyio.CancelScope] = {}
-        self._command: tuple[RunKind, Sha, RunId] | None = None
+        self._alone = anyio.Lock()
+        """Held by the attempt that has the working copy: one that was cancelled keeps it until its archive is made."""
+        self._command: UnderWay | None = None
 
     def may_retire(self) -> bool:
         return not self._attempts and self._command is None
 
     async def started(self) -> None:
-        if self._restarted:
-            now = self._world.clock.now()
-            await self._world.store.transact(lambda tx: requeue_lost_runs(tx, self._row, now))
-        await self._start_what_is_wanted()
+        if self._failure is not None:
+            await self._recover(self._failure)
+        await self._align()
 
     async def handle(self, message: TaskMessage) -> None:
         match message:
@@ -92,10 +122,11 @@ class TaskActor(Actor[TaskMessage]):
                 await self._begin(message)
             case RunEnded():
                 await self._decide(lambda tx, context, task: _end_run(tx, context, task, message))
+                self._router.slots.tell(JobsWaiting())  # until now the run counted as running: its place is free
             case CommandFinished():
-                if self._command is not None and self._command[2] == message.run:
-                    self._command = None
                 await self._decide(lambda tx, context, task: _end_command(tx, context, task, message))
+                if self._command is not None and self._command.run == message.run:
+                    self._command = None
             case PullRequestOpened():
                 await self._decide(lambda _, context, task: decide_evidence.pull_request_opened(context, task, message))
             case CiReported():
@@ -107,21 +138,25 @@ class TaskActor(Actor[TaskMessage]):
                 if message.reply is not None:
                     message.reply.answer(answer or Answer(verb=Verb.NOTHING, text="nothing to do"))
             case TriggerSet():
-                await self._decide(lambda tx, context, task: _triggered(tx, context, task, message))
+                await self._trigger(message)
             case TaskLanded() | TaskHint():
-                await self._start_what_is_wanted()
+                pass
             case _:
                 assert_never(message)
+        await self._align()
 
     # -------------------------------------------------------------------------------------------- the one way to decide
 
     async def _decide(self, decide: Deciding) -> Answer | None:
-        """Load, decide and persist in one transaction; then cancellation, hints, and what is now wanted."""
+        """Load, decide and persist in one transaction, then send the hints. What follows for what runs is ``_align``."""
 
         def work(tx: Tx) -> tuple[Answer | None, Hints | None]:
             task = tx.load_task(self._row)
             if task is None:
                 return Answer(verb=Verb.UNKNOWN, text=f"no task with row {int(self._row)}"), None
+            if task.project not in self._world.services:
+                told = f"{task.work_item}: its project {task.project} is not configured any more"
+                return Answer(verb=Verb.REFUSED, text=told, id=task.work_item), None
             context = self._world.context(task.project)
             decided = decide(tx, context, task)
             if not decided.changed and decided.task == task:
@@ -131,18 +166,46 @@ class TaskActor(Actor[TaskMessage]):
 
         answer, hints = await self._world.store.transact(work)
         if hints is not None:
-            if hints.cancel:
-                self._cancel()
             send_hints(self._router, hints)
-            await self._start_what_is_wanted()
         return answer
 
-    def _cancel(self) -> None:
-        """End whatever the task has running."""
-        for scope in self._attempts.values():
-            scope.cancel()
-        if self._command is not None:
-            self._router.commands.tell(CancelCommand(run=self._command[2]))
+    async def _trigger(self, trigger: TriggerSet) -> None:
+        """Handle a board trigger; one that met a task that has ended meanwhile is the repo's again (it may start a new one)."""
+        task = await self._world.store.read(lambda tx: tx.load_task(self._row))
+        if task is not None and is_terminal(task.stage) and task.project in self._world.services:
+            for row in trigger.inbox or (None,):
+                self._router.repo(task.project).tell(IssueChanged(issue=task.issue, inbox=row))
+            return
+        await self._decide(lambda tx, context, task: _triggered(tx, context, task, trigger))
+
+    # -------------------------------------------------------------------------------------------- after a crash
+
+    async def _recover(self, failure: Failure) -> None:
+        """Bury what crashed the earlier life; its agents go back to the queue, its command goes on and reports here."""
+        letter = failure.letter
+
+        def work(tx: Tx) -> tuple[Hints | None, UnderWay | None]:
+            task = tx.load_task(self._row)
+            if task is None or task.project not in self._world.services:
+                return None, None
+            context = self._world.context(task.project)
+            bury(tx, letter, task.project, failure.error, context.now)
+            running = tx.list_runs(task=self._row, running=True)
+            going = {run.id for run in running if run.kind in (RunKind.CI, RunKind.STAGING, RunKind.DEPLOY)}
+            decided = Decided(task=task)
+            if isinstance(letter, CommandFinished) and letter.run in going:
+                going.discard(letter.run)
+                unread = CommandReport(verdict=CommandVerdict.INFRA, tail=f"its result could not be handled: {failure.error}")
+                decided = _end_command(tx, context, task, replace(letter, report=unread))
+            if not requeue_lost_agents(tx, self._row, context.now):
+                decided = decide_evidence.actor_failed(context, task, failure.error)
+            command = next((_under_way(run) for run in running if run.id in going), None)
+            return (apply(tx, decided, at=context.now)[1] if decided.changed else None), command
+
+        hints, self._command = await self._world.store.transact(work)
+        if hints is not None:
+            send_hints(self._router, hints)
+        self._router.slots.tell(JobsWaiting())
 
     # -------------------------------------------------------------------------------------------- agents
 
@@ -156,8 +219,10 @@ class TaskActor(Actor[TaskMessage]):
                 return None
             return Attempt(self._world, self._world.services[assignment.task.project], assignment)
 
+        if claimed.run in self._attempts:
+            return
         attempt = await self._world.store.read(work)
-        if attempt is None or claimed.run in self._attempts:
+        if attempt is None:
             claimed.slot.tell(RunReleased(run=claimed.run))
             return
         scope = anyio.CancelScope()
@@ -167,37 +232,84 @@ class TaskActor(Actor[TaskMessage]):
     async def _execute(self, attempt: Attempt, claimed: RunClaimed, scope: anyio.CancelScope) -> None:
         try:
             with scope:
-                self.mailbox.tell(await attempt.execute())
+                async with self._alone:
+                    self.mailbox.tell(await attempt.execute())
         finally:
             del self._attempts[claimed.run]
             claimed.slot.tell(RunReleased(run=claimed.run))
 
-    # -------------------------------------------------------------------------------------------- the daemon's own commands
+    # -------------------------------------------------------------------------------------------- what should be under way
 
-    async def _start_what_is_wanted(self) -> None:
-        """Start the command that the task as it stands calls for, unless it is under way."""
+    async def _align(self) -> None:
+        """Bring what runs into line with the store: end what is over or not wanted any more, start what is wanted."""
+        look = await self._look()
+        for run in look.over:
+            if (scope := self._attempts.get(run)) is not None:
+                scope.cancel()
         if self._command is not None:
+            if look.wanted != (self._command.kind, self._command.sha):
+                self._router.commands.tell(CancelCommand(run=self._command.run))
             return
+        if look.wanted is None:
+            return
+        started = await self._world.store.transact(self._start_run)
+        if isinstance(started, Hints):
+            send_hints(self._router, started)
+        elif started is not None:
+            self._command = _under_way(started)
+            project = self._world.services[started.project].project
+            self._router.commands.tell(_run_command(started, self._command.sha, project, self.mailbox))
 
-        def work(tx: Tx) -> tuple[Run, Sha] | None:
+    async def _look(self) -> Look:
+        mine = tuple(self._attempts)
+
+        def work(tx: Tx) -> Look:
             task = tx.load_task(self._row)
-            if task is None:
-                return None
-            context = self._world.context(task.project)
-            wanted = decide_evidence.wants(task, context)
-            if wanted is None:
-                return None
-            kind, sha = wanted
-            run = replace(tx.start_run(task, kind=kind, job=None, role=None, at=context.now), start_head=sha)
-            tx.save_run(run)
-            return run, sha
+            runs = {run: tx.load_run(run) for run in mine}
+            over = tuple(run for run, stored in runs.items() if stored is None or stored.outcome is not None)
+            if task is None or task.project not in self._world.services:
+                return Look(wanted=None, over=over)
+            return Look(wanted=decide_evidence.wants(task, self._world.context(task.project)), over=over)
 
-        started = await self._world.store.transact(work)
-        if started is not None:
-            run, sha = started
-            self._command = (run.kind, sha, run.id)
-            project = self._world.services[run.project].project
-            self._router.commands.tell(_run_command(run, sha, project, self.mailbox))
+        return await self._world.store.read(work)
+
+    def _start_run(self, tx: Tx) -> Run | Hints | None:
+        """Inside the transaction: make the run of what is wanted now; or carry out what keeps it from being started."""
+        task = tx.load_task(self._row)
+        if task is None:
+            return None
+        context = self._world.context(task.project)
+        wanted = decide_evidence.wants(task, context)
+        if wanted is None:
+            return None
+        kind, sha = wanted
+        kept = _kept_from_deploying(tx, context, task) if kind is RunKind.DEPLOY else None
+        if kept is not None:
+            return apply(tx, kept, at=context.now)[1]
+        run = replace(tx.start_run(task, kind=kind, job=None, role=None, at=context.now), start_head=sha)
+        tx.save_run(run)
+        return run
+
+
+def _kept_from_deploying(tx: Tx, context: Context, task: Task) -> Decided | None:
+    """A STOP that came before the deploy was started is carried out; a deploy that was cut off is parked, never guessed about.
+
+    Nothing of it is under way here, so a run that was started since the deploy was last decided on is one that a crash cut off.
+    """
+    if task.cancel_requested_at is not None:
+        return window_closed(context, task)
+    decided_at = max((line.at for line in tx.list_transitions(task.row) if line.cause in DECIDES_DEPLOY), default=task.created_at)
+    tried = [run for run in tx.list_runs(task=task.row) if run.kind is RunKind.DEPLOY and run.started_at >= decided_at]
+    if not tried or task.landed is None:
+        return None
+    report = CommandReport(verdict=CommandVerdict.INTERRUPTED, tail="the daemon ended while the deploy was running")
+    cut_off = CommandFinished(run=tried[-1].id, attempt=task.attempt, sha=task.landed, report=report)
+    return decide_evidence.command_finished(context, task, tried[-1], cut_off)
+
+
+def _under_way(run: Run) -> UnderWay:
+    assert run.start_head is not None, "a command's run names what it runs on"
+    return UnderWay(kind=run.kind, sha=run.start_head, run=run.id)
 
 
 def _run_command(run: Run, sha: Sha, project: Project, reply: Mailbox[TaskMessage]) -> RunCommand:
@@ -284,9 +396,14 @@ def _end_command(tx: Tx, context: Context, task: Task, finished: CommandFinished
     return decide_evidence.command_finished(context, task, run, finished)
 
 
+def _is_landing(tx: Tx, task: Task) -> bool:
+    """Say whether an intent to land the task is open: then STOP waits for what becomes of it."""
+    return any(intent.kind is IntentKind.LAND and intent.task == task.row for intent in tx.open_intents(task.project))
+
+
 def _person_decided(tx: Tx, context: Context, task: Task, command: Decide) -> Decided:
     active = tx.active_job(task.row) is not None
-    return decide_person.decided(context, task, command, active=active)
+    return decide_person.decided(context, task, command, active=active, landing=_is_landing(tx, task))
 
 
 def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Decided:
@@ -297,4 +414,4 @@ def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Dec
         return Decided(task=task)
     tx.mark_handled(task.project, trigger.entries, context.now)
     active = tx.active_job(task.row) is not None
-    return decide_person.triggered(context, task, trigger, active=active)
+    return decide_person.triggered(context, task, trigger, active=active, landing=_is_landing(tx, task))

@@ -5,10 +5,11 @@ Rule: nothing random and no clock; two calls with the same arguments give equal 
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 import anyio
 
+from orch.core.gates import Artefact, BranchFacts
 from orch.core.ids import ActivityId, Attempt, Branch, IssueId, JobId, ProjectName, RunId, Sha, TaskRow, UserId, WorkItemId
 from orch.core.model import (
     Activity,
@@ -36,6 +37,7 @@ from orch.core.model import (
     VerdictValue,
 )
 from orch.core.stages import Role, Stage
+from orch.core.turn import Context, Decided
 from orch.ports import Store, Tx
 
 NOW = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
@@ -241,6 +243,29 @@ def make_comment(issue: IssueId | str = "DEMO-1", number: int = 1, **fields: Any
         created_at=NOW,
     )
     return replace(base, **fields)
+
+
+def make_context(project: Project | None = None, *, now: datetime = NOW, **limits: Any) -> Context:
+    """Return what a decision is given; keywords beyond these are settings of ``Limits``."""
+    return Context(now=now, project=project or make_project(), limits=make_limits(**limits))
+
+
+def make_artefact(name: str, text: str = "It says something.", **fields: Any) -> Artefact:
+    return replace(Artefact(name=name, blob=sha("e"), text=text), **fields)
+
+
+def make_facts(*artefacts: Artefact, **fields: Any) -> BranchFacts:
+    """Return a branch with the given artefacts and no code; name ``code_head`` for one with code."""
+    base = BranchFacts(head=sha("a"), code_head=None, artefacts={artefact.name: artefact for artefact in artefacts})
+    return replace(base, **fields)
+
+
+E = TypeVar("E")
+
+
+def effects_of(decided: Decided, kind: type[E]) -> list[E]:
+    """Return the effects of one kind, in order."""
+    return [effect for effect in decided.effects if isinstance(effect, kind)]
 
 
 async def add_task(store: Store, number: int = 1, **fields: Any) -> Task:

@@ -18,6 +18,7 @@ from orch.core.ids import SLUG_MAX, ActivityId, IssueId, ProjectName, UserId, ma
 from orch.core.model import Activity, BoardComment, BoardIssue
 from orch.core.stages import Role
 from orch.core.statuses import DEFAULT_NAMES, BoardState, Status
+from orch.failpoints import hit
 from orch.ports import Clock, Store, Tx
 
 SERVICE = "local board"
@@ -119,7 +120,9 @@ class LocalDeskAdapter:
             raise DomainError(f"there is no local project {project[:80]!r}; known are: {', '.join(sorted(self._prefixes))}")
         state = _checked_state(state_id or Status.BACKLOG)
         title, text = clean_title(title), clean_text(_bounded(body, "description"))
-        return await self._store.transact(lambda tx: self._create(tx, (project, prefix), (title, text, state), by))
+        issue = await self._store.transact(lambda tx: self._create(tx, (project, prefix), (title, text, state), by))
+        hit("board.created")
+        return issue
 
     def _create(self, tx: Tx, place: tuple[ProjectName, str], content: tuple[str, str, str], by: str) -> BoardIssue:
         (project, prefix), (title, text, state) = place, content
@@ -145,12 +148,14 @@ class LocalDeskAdapter:
         """Move the card; nothing happens when it stands there already."""
         state = _checked_state(state_id)
         await self._store.transact(lambda tx: self._move(tx, issue, state, by))
+        hit("board.moved")
 
     def _move(self, tx: Tx, issue: IssueId, state: str, by: str) -> None:
         found = _known(tx, issue)
         if found.state_id != state:
             now = self._clock.now()
             _move(tx, found, state, actor=UserId(by), name=by, ours=False, at=now)
+            hit("board.moving")
             _leave_hint(tx, found, now)
 
     async def comment(self, issue: IssueId, text: str, *, by: str) -> None:
@@ -158,6 +163,7 @@ class LocalDeskAdapter:
         if not kept:
             raise DomainError("a comment needs some text")
         await self._store.transact(lambda tx: self._comment(tx, issue, kept, by))
+        hit("board.commented")
 
     def _comment(self, tx: Tx, issue: IssueId, text: str, by: str) -> None:
         found = _known(tx, issue)
@@ -195,6 +201,7 @@ def _move(
 
 def _leave_hint(tx: Tx, issue: BoardIssue, at: datetime) -> None:
     tx.add_inbox(SOURCE, json.dumps({"project": issue.project, "issue": issue.id}).encode(), at)
+    hit("inbox.written")
 
 
 def _comment_id(tx: Tx, issue: IssueId) -> str:

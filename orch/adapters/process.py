@@ -34,6 +34,7 @@ import anyio
 from orch.adapters import orphans, shim
 from orch.adapters.output import MAX_LINE, Lines, RunLog, Tail, pump
 from orch.core.errors import AgentError
+from orch.failpoints import hit
 from orch.ports import LineReader, ProcessEnd, ProcessEnding, ProcessSpec
 
 AFTER_RESULT_S = 10.0
@@ -174,6 +175,7 @@ class ProcessTree:
         finally:
             os.close(write_end)
         stack.callback(_close, process)
+        hit("process.spawned")
         assert process.stdout is not None
         assert process.stderr is not None
         for fd in (process.stdout.fileno(), process.stderr.fileno(), report_fd):

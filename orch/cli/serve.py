@@ -3,7 +3,6 @@
 Owns: their options and what can be said about them before anything is loaded. Rule: the work is the composition root's.
 """
 
-import shlex
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -12,6 +11,7 @@ import typer
 
 from orch.cli.options import DemoOptions, ServeOptions
 from orch.cli.tasks import deps_of
+from orch.config import parse_command
 from orch.core.errors import ConfigError
 from orch.core.model import LandStyle
 
@@ -62,10 +62,10 @@ def serve(
     options = ServeOptions(
         config=config,
         repo=repo,
-        test_command=words("--test", test, "give the command that tests the repository, such as --test 'make test'"),
-        setup_command=words("--setup", setup, "leave it out where nothing is to be prepared"),
+        test_command=_argv(test, "--test"),
+        setup_command=_argv(setup, "--setup"),
         agent=None if agent is None else agent.value,
-        agent_command=words("--agent-command", agent_command, "give the agent's command line"),
+        agent_command=_argv(agent_command, "--agent-command"),
         script=script,
         name=name,
         prefix=prefix,
@@ -91,14 +91,6 @@ def _check(options: ServeOptions) -> None:
         raise ConfigError(f"--agent-command is for --agent command, not for --agent {options.agent}: leave one of them out")
 
 
-def words(option: str, text: str | None, advice: str) -> tuple[str, ...]:
-    """Split a command line as a shell would; raises ConfigError with *advice* for an empty or unbalanced one."""
-    if text is None:
-        return ()
-    try:
-        parts = tuple(shlex.split(text))
-    except ValueError as error:
-        raise ConfigError(f"{option} {text!r} cannot be split into words ({error}): close the quotes") from error
-    if not parts:
-        raise ConfigError(f"{option} is empty: {advice}")
-    return parts
+def _argv(text: str | None, option: str) -> tuple[str, ...]:
+    """Return an option's command line as argv; raises ConfigError for an empty or unbalanced one."""
+    return () if text is None else parse_command(text, option)

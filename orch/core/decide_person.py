@@ -93,8 +93,7 @@ def _decide(turn: Turn, decision: Decision, by: str, reason: str) -> Answer:
         turn.park(ParkReason.DEPLOY_DECLINED, f"declined by {by}: {reason}" if reason else f"declined by {by}")
         return _done(f"{task.work_item}: the deploy is declined", task)
     told = reason.strip() or render_no_reason(turn.language)
-    turn.record(task.stage, task.stage, "rejected", told[:500], by)
-    turn.move(Move.RETURNED, cause="rejected", by=by)
+    turn.move(Move.RETURNED, cause="rejected", detail=told[:500], by=by)
     turn.queue(feedback=Feedback(kind="rejected", text=told))
     return _done(f"{task.work_item}: rejected, the analyst works on it again", task)
 

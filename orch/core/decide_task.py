@@ -235,7 +235,9 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
         turn.set(counters=later.counters, note=ended.infrastructure[:500])
         turn.emit(RequeueJob(mode=job.mode, not_before=later.until), WakeSlots())
         return turn.end()
-    turn.set(note="", base=ended.base or task.base, counters=replace(task.counters, infrastructure=0))
+    turn.set(
+        note="", base=ended.base or task.base, branch=ended.name or task.branch, counters=replace(task.counters, infrastructure=0)
+    )
     result = ended.result
     if result.outcome is not Outcome.CANCELLED:
         _tell_finished(turn, run, result)

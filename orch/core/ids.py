@@ -80,6 +80,11 @@ def make_branch(work_item: WorkItemId, slug: str, take: int = 1) -> Branch:
     return Branch(f"feature/{parse_work_item_id(work_item)}-{safe}{suffix}")
 
 
+def branch_apart(branch: Branch, base: Sha) -> Branch:
+    """Return another name for a task's branch whose own one is somebody else's on the forge: *base* makes it unique."""
+    return Branch(f"{branch}-{parse_sha(base)[:7]}")
+
+
 def agent_ref(run: RunId, fence: Attempt) -> str:
     """The mirror ref that a finished run's branch is fetched to before it is checked."""
     return f"refs/agents/{int(run)}/{int(fence)}"

@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Protocol, TypeVar, final
 
 from orch.core.gates import BranchFacts
-from orch.core.ids import ActivityId, Attempt, Epoch, InboxId, IssueId, OutboxId, ProjectName, RunId, Sha, TaskRow
+from orch.core.ids import ActivityId, Attempt, Branch, Epoch, InboxId, IssueId, OutboxId, ProjectName, RunId, Sha, TaskRow
 from orch.core.model import Activity, AgentResult, BoardComment, BoardIssue
 from orch.core.stages import Role, Stage
 from orch.core.statuses import BoardState, Status
@@ -97,8 +97,9 @@ class Refusal:
 class RunEnded:
     """An agent's run is over, archived, and, if it succeeded, its branch fetched, checked and pushed.
 
-    Exactly one of *branch* and *refusal* is set after success; neither otherwise. *infrastructure* is set when the run
-    never came to an agent's verdict for a reason that is not the task's (no mirror, no disk): the job goes back uncharged.
+    *base* and *name* say where the branch was cut and what it is called. Exactly one of *branch* and *refusal* is set after
+    success; neither otherwise. *infrastructure* is set when the run never came to an agent's verdict for a reason that is
+    not the task's (no mirror, no disk): the job goes back uncharged.
     """
 
     run: RunId
@@ -107,6 +108,7 @@ class RunEnded:
     branch: BranchFacts | None = None
     refusal: Refusal | None = None
     base: Sha | None = None
+    name: Branch | None = None
     archive: Sha | None = None
     infrastructure: str = ""
 

@@ -115,12 +115,16 @@ class Mirror(Protocol):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
-    """A worktree ready for a run. *start_head* is what the run starts from, *base* where the branch was cut."""
+    """A worktree ready for a run. *start_head* is what the run starts from, *base* where the branch was cut.
+
+    *branch* is the task's branch: another name than was asked for where the forge had that one already.
+    """
 
     worktree: Path
     home: Path
     start_head: Sha
     base: Sha
+    branch: Branch
 
 
 @final

@@ -88,7 +88,7 @@ class ReadyWorkspace:
         self._folder = folder
 
     async def prepare(self, spec: WorkspaceSpec) -> Prepared:
-        return Prepared(worktree=self._folder, home=self._folder, start_head=sha("a"), base=sha("b"))
+        return Prepared(worktree=self._folder, home=self._folder, start_head=sha("a"), base=sha("b"), branch=spec.branch)
 
     async def archive(self, spec: WorkspaceSpec) -> None:
         return None

@@ -347,7 +347,8 @@ async def test_a_run_that_was_never_prepared_has_no_archive(desk: Desk) -> None:
     assert await desk.workspace.archive(desk.spec) is None
     with pytest.raises(StoreError):
         await desk.workspace.collect(
-            desk.spec, Prepared(worktree=desk.folder, home=desk.folder, start_head=Sha("0" * 40), base=Sha("0" * 40))
+            desk.spec,
+            Prepared(worktree=desk.folder, home=desk.folder, start_head=Sha("0" * 40), base=Sha("0" * 40), branch=BRANCH),
         )
 
 
@@ -465,6 +466,17 @@ async def test_a_role_inside_its_folder_is_accepted(desk: Desk) -> None:
     agent.write({f"{FOLDER}/01-brd.md": "fine"})
     facts = (await desk.collected(prepared)).facts
     assert facts.code_head is None
+
+
+async def test_a_branch_that_somebody_else_has_pushed_is_left_alone_and_ours_gets_another_name(desk: Desk) -> None:
+    theirs = desk.person.commit({"theirs.py": "pass"})
+    desk.person.git("push", "--quiet", str(desk.remote.path), f"{theirs}:refs/heads/{BRANCH}")
+    prepared, agent = await desk.prepare()
+    assert prepared.branch == f"{BRANCH}-{prepared.base[:7]}"
+    agent.commit({"ours.py": "pass"})
+    desk.spec = replace(desk.spec, branch=prepared.branch)
+    facts = (await desk.collected(prepared)).facts
+    assert (desk.remote.tip(f"refs/heads/{BRANCH}"), desk.remote.tip(f"refs/heads/{prepared.branch}")) == (theirs, facts.head)
 
 
 async def test_what_a_run_leaves_beside_its_folder_uncommitted_is_archived_and_not_published(desk: Desk) -> None:

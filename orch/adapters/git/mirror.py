@@ -29,6 +29,7 @@ from orch.core.errors import ConfigError, DomainError, PermanentError, StoreErro
 from orch.core.gates import BranchFacts
 from orch.core.ids import Branch, ProjectName, Sha, WorkItemId, parse_sha
 from orch.core.model import Candidate, LandStyle, Member
+from orch.failpoints import hit
 from orch.ports.git import CandidateMember, Conflict, Pushed, PushResult
 from orch.ports.services import GitRemote
 
@@ -113,6 +114,7 @@ class GitMirror:
         await anyio.to_thread.run_sync(remove_tree, half)
         lay_out(half, bare=True, head="ref: refs/heads/none", sha256=len(tip) == 64)
         await self._fetch_into(half, remote)
+        hit("mirror.made")
         half.rename(self.path)
 
     def _drop_stale_locks(self) -> None:
@@ -204,6 +206,7 @@ class GitMirror:
         if isinstance(built, Conflict):
             return built
         await self.set_ref(candidate_ref(built.tip.sha), built.tip.sha)
+        hit("candidate.kept")
         return Candidate(
             project=self.project,
             base=base,
@@ -220,7 +223,9 @@ class GitMirror:
         tip = await self.remote_tip(self.default_branch)
         if tip != candidate.base or tip == candidate.sha:
             return await self._landed_already(candidate, tip)
+        hit("main.pushing")
         answer = await push_ref(self.git, self.path, self.remote(), f"{parse_sha(candidate.sha)}:{ref}")
+        hit("main.pushed")
         tip = await self.remote_tip(self.default_branch)
         if tip == candidate.sha:
             return Pushed(result=PushResult.PUSHED)

@@ -26,9 +26,21 @@ from orch.adapters.git.runner import Options, signature_env
 from orch.adapters.git.snapshot import Shadow, parse_archive
 from orch.adapters.git.start import StartCommit
 from orch.core.errors import LeaseLost, PermanentError, StoreError, TransientError
-from orch.core.ids import Sha, TaskRow, agent_ref, archive_ref, artefact_dir, docs_ref, parse_sha, parse_work_item_id
+from orch.core.ids import (
+    Branch,
+    Sha,
+    TaskRow,
+    agent_ref,
+    archive_ref,
+    artefact_dir,
+    branch_apart,
+    docs_ref,
+    parse_sha,
+    parse_work_item_id,
+)
 from orch.core.messages import CommandVerdict, Refusal, RefusalKind
 from orch.core.model import RunMode
+from orch.failpoints import hit
 from orch.ports.git import Collected, Prepared, Pushed, PushResult, WorkspaceSpec
 from orch.ports.processes import Commands
 
@@ -114,7 +126,10 @@ class GitWorkspace:
         plan = await self._restorable(spec) if spec.mode is RunMode.CONTINUATION else None
         if plan is None:
             plan = await self._fresh(spec, place)
+        if spec.head is None:
+            spec = replace(spec, branch=await self._free_branch(spec, plan.base))
         await self._lay_out(place, spec, plan)
+        hit("workspace.laid-out")
         await self._set_up(place, spec)
         save_ledger(
             place.ledger,
@@ -127,7 +142,7 @@ class GitWorkspace:
                 start=plan.start,
             ),
         )
-        return Prepared(worktree=place.worktree, home=place.home, start_head=plan.start, base=plan.base)
+        return Prepared(worktree=place.worktree, home=place.home, start_head=plan.start, base=plan.base, branch=spec.branch)
 
     async def _fresh(self, spec: WorkspaceSpec, place: Place) -> Plan:
         """Begin on the pinned head; the first run cuts the branch from the freshly fetched default branch."""
@@ -141,7 +156,15 @@ class GitWorkspace:
             await self._mirror.fetch()
             start = await maker.make(spec, pinned, self._now())
         await self._mirror.set_ref(agent_ref(spec.run, spec.attempt), start)
+        hit("workspace.cut")
         return Plan(base=base, pinned=pinned, start=start, head=start, files=start)
+
+    async def _free_branch(self, spec: WorkspaceSpec, base: Sha) -> Branch:
+        """Return the task's branch, or a name apart from it where somebody else has pushed a branch of that name."""
+        found = self._mirror.tracked(spec.branch)
+        if found is None or await self._is_ours(spec, found):
+            return spec.branch
+        return branch_apart(spec.branch, base)
 
     async def _restorable(self, spec: WorkspaceSpec) -> Plan | None:
         """Read the task's last archive, unless the branch has been moved on past it since."""
@@ -235,6 +258,7 @@ class GitWorkspace:
         target = archive_ref(place.row, ledger.run)
         try:
             snapshot = await shadow.take(ledger, self._now(), trusting=True)
+            hit("archive.taken")
             await self._mirror.take(shadow.dir, shadow.taken_ref, target)
         except (PermanentError, StoreError) as error:
             if re.search(r"no space|quota|read-only", str(error), re.IGNORECASE):
@@ -242,6 +266,7 @@ class GitWorkspace:
             await anyio.to_thread.run_sync(shadow.make)
             snapshot = replace(await shadow.take(ledger, self._now(), trusting=False), problem=str(error)[:500])
             await self._mirror.take(shadow.dir, shadow.taken_ref, target)
+        hit("archive.kept")
         save_ledger(place.ledger, ledger.closed(snapshot))
         return snapshot
 
@@ -270,14 +295,18 @@ class GitWorkspace:
         tip = await self._keep_leftovers(place, spec, snapshot)
         if isinstance(tip, Refusal):
             return tip
+        hit("collect.kept")
         known = self._mirror.tracked(self._mirror.default_branch)
         what = Inspection(start=prepared.start_head, tip=tip, known=known, allowed=spec.allowed)
         refusal = await inspect(self._git, self._mirror.path, what)
         if refusal is not None:
             return refusal
+        hit("collect.checked")
         if self._may_push is not None and not await self._may_push(spec):
             raise LeaseLost(f"run {int(spec.run)} of {spec.work_item} is no longer the task's current attempt")
+        hit("branch.pushing")
         pushed = await self._push(spec, tip)
+        hit("branch.pushed")
         if pushed.result is not PushResult.PUSHED:
             return self._not_pushed(spec, pushed)
         return Collected(facts=await self._mirror.read_artefacts(tip, spec.work_item, prepared.base))

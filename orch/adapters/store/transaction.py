@@ -19,6 +19,7 @@ from orch.adapters.store.local import LocalRows
 from orch.adapters.store.queues import QueueRows
 from orch.adapters.store.repos import RepoRows
 from orch.core.errors import DomainError, StoreError
+from orch.failpoints import hit
 from orch.ports import Tx
 
 T = TypeVar("T")
@@ -74,10 +75,13 @@ def run_batch(connection: sqlite3.Connection, tx: SqlTx, pieces: Sequence[Piece[
     """Run *pieces* in order as one transaction and give each its outcome. Raises nothing."""
     try:
         connection.execute("BEGIN IMMEDIATE")
+        hit("store.begun")
         for piece in pieces:
             with _Savepoint(connection, piece):
                 piece.run(tx)
+        hit("store.worked")
         connection.execute("COMMIT")
+        hit("store.committed")
     except sqlite3.Error as error:
         _roll_back(connection)
         for piece in pieces:

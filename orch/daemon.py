@@ -1,0 +1,309 @@
+"""The daemon put together: what configuration says becomes adapters, actors and a server, and ends in good order.
+
+Owns: what is made in which order, and in which order it ends. With ``orch.main`` it is the composition root: these two may
+import everything. Rule: whatever can be wrong in configuration is found before anything is made; the listener closes first
+at the end and the database last. A second signal, or the hard deadline, leaves at once.
+"""
+
+import os
+import signal
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import final
+
+import anyio
+from anyio.abc import TaskStatus
+
+from actors.supervisor import Supervisor
+from actors.world import Services, World
+from orch import __version__, logs
+from orch.adapters.agents.claude import ClaudeAdapter
+from orch.adapters.agents.command import CommandAdapter
+from orch.adapters.agents.scripted import ScriptedAdapter
+from orch.adapters.clock import SystemClock
+from orch.adapters.commands import ProjectCommands
+from orch.adapters.git import Git, GitMirror, GitWorkspace
+from orch.adapters.local_board import LocalBoard, LocalDeskAdapter
+from orch.adapters.local_forge import LocalForge
+from orch.adapters.notices import LogNotifier
+from orch.adapters.process import ProcessTree, namespace_of
+from orch.adapters.prompts import JinjaPrompts
+from orch.adapters.store import SqliteStore, hold_data_dir, recover
+from orch.cli.options import ServeOptions
+from orch.config import ProjectOptions, Settings, check_services, in_repos, load, project_from_options
+from orch.core.errors import ConfigError
+from orch.core.ids import RunId, TaskRow
+from orch.core.model import Limits, Project, RoleSettings
+from orch.failpoints import hit
+from orch.ports import AgentAdapter, Clock, Store, Tx, WorkspaceSpec
+from orch.web.app import Web, create_app
+from orch.web.auth import load_or_make_token
+from orch.web.deps import WebDeps
+from orch.web.server import Listener, bind_socket, url_of, write_daemon_file
+from orch.web.server import serve as serve_web
+
+DATABASE = "orch.db"
+LINGER_S = 5.0
+
+
+# ------------------------------------------------------------------------------------------------ what is to run
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """Everything that configuration says about one daemon, checked."""
+
+    settings: Settings
+    projects: tuple[Project, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def data_dir(self) -> Path:
+        return self.settings.data_dir.expanduser().absolute()
+
+
+def make_plan(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
+    """Turn options, file and environment into a plan; raises ConfigError with one line that says what to do."""
+    if options.config is None and options.repo is None:
+        raise ConfigError("nothing to serve: pass --repo PATH --test CMD, or --config FILE with a registry of projects")
+    loaded = load(options.config, environ)
+    given = {"host": options.host, "port": options.port, "data_dir": options.data_dir}
+    settings = loaded.settings.model_copy(update={name: value for name, value in given.items() if value is not None})
+    projects = loaded.projects
+    if options.repo is not None:
+        projects = (_with_gate(project_from_options(_project_options(options)), settings),)
+    if not projects:
+        told = "; ".join(refused.reason for refused in loaded.refused) or "the registry names no project"
+        raise ConfigError(f"nothing can be started: {told}")
+    check_services(settings, projects)
+    check_built_in(projects)
+    warnings = (*loaded.warnings, *(refused.reason for refused in loaded.refused))
+    return Plan(settings=settings, projects=projects, warnings=warnings)
+
+
+def _project_options(options: ServeOptions) -> ProjectOptions:
+    assert options.repo is not None
+    agent = options.agent or ("command" if options.agent_command else "claude")
+    script = str(options.script.absolute()) if options.script is not None else ""
+    made = ProjectOptions(
+        repo=options.repo,
+        test_command=options.test_command,
+        role=RoleSettings(agent=agent, command=options.agent_command, script=script),
+        setup_command=options.setup_command,
+        name=options.name,
+        prefix=options.prefix,
+        default_branch=options.default_branch,
+    )
+    return replace(made, land_style=type(made.land_style)(options.land_style)) if options.land_style else made
+
+
+def _with_gate(project: Project, settings: Settings) -> Project:
+    listed = in_repos(settings.merge_gate_repos, project.name, self_hosting=project.self_hosting)
+    return replace(project, merge_gate=settings.merge_gate_enabled and listed)
+
+
+# ------------------------------------------------------------------------------------------------ putting it together
+
+
+def make_adapters() -> dict[str, AgentAdapter]:
+    """Return every kind of agent by name."""
+    return {adapter.name: adapter for adapter in (ClaudeAdapter(), CommandAdapter(), ScriptedAdapter())}
+
+
+def check_agents(projects: tuple[Project, ...], adapters: Mapping[str, AgentAdapter]) -> None:
+    """Raise ConfigError for the first role whose agent cannot be started."""
+    for project in projects:
+        for role, settings in project.roles.items():
+            adapter = adapters.get(settings.agent)
+            if adapter is None:
+                known = ", ".join(sorted(adapters))
+                raise ConfigError(f"project {project.name}: role {role}: no agent is called {settings.agent!r}; known: {known}")
+            if (missing := adapter.check(settings)) is not None:
+                raise ConfigError(f"project {project.name}: role {role}: {missing}")
+
+
+def check_built_in(projects: tuple[Project, ...]) -> None:
+    """Raise ConfigError for a project on a service that this version does not speak to."""
+    for project in projects:
+        for kind, name in (("board", project.board), ("forge", project.forge)):
+            if name != "local":
+                raise ConfigError(f"project {project.name}: {kind} = {name!r} is not built in yet: use {kind} = 'local'")
+
+
+def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, AgentAdapter]) -> World:
+    """Make every adapter of the plan."""
+    data_dir, limits = plan.data_dir, plan.settings.limits()
+    processes = ProcessTree(namespace=namespace_of(data_dir))
+    commands = ProjectCommands(processes, home=data_dir / "home", grace_s=limits.stop_grace_s)
+    prompts = JinjaPrompts(plan.settings.prompts_dir)
+    prompts.check()
+    git = Git()
+    services = {project.name: _services(project, plan, store, clock, git, commands) for project in plan.projects}
+    return World(
+        store=store,
+        clock=clock,
+        limits=limits,
+        services=services,
+        processes=processes,
+        adapters=adapters,
+        commands=commands,
+        prompts=prompts,
+        desk=LocalDeskAdapter(store, clock, {project.name: project.prefix for project in plan.projects}),
+        notifier=LogNotifier(),
+        run_dir=partial(_run_dir, data_dir),
+        home_of=partial(_home_of, data_dir),
+    )
+
+
+def _services(project: Project, plan: Plan, store: Store, clock: Clock, git: Git, commands: ProjectCommands) -> Services:
+    forge = LocalForge(store, project.name, Path(project.repo), project.default_branch, clock)
+    mirror = GitMirror(
+        plan.data_dir / "projects" / project.name / "mirror.git",
+        forge.remote,
+        project=project.name,
+        default_branch=project.default_branch,
+        git=git,
+    )
+    workspace = GitWorkspace(plan.data_dir, mirror, commands, may_push=partial(_is_current, store), now=clock.now)
+    board = LocalBoard(store, project.name, clock)
+    return Services(project=project, board=board, forge=forge, mirror=mirror, workspace=workspace)
+
+
+async def _is_current(store: Store, spec: WorkspaceSpec) -> bool:
+    """Say whether a run's fence still holds: asked just before its branch is pushed."""
+
+    def work(tx: Tx) -> bool:
+        task = tx.load_task(spec.task)
+        return task is not None and task.attempt == spec.attempt and task.cancel_requested_at is None
+
+    return await store.read(work)
+
+
+def _run_dir(data_dir: Path, run: RunId) -> Path:
+    folder = data_dir / "runs" / str(int(run))
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return folder
+
+
+def _home_of(data_dir: Path, row: TaskRow) -> Path:
+    return data_dir / "tasks" / str(int(row)) / "home"
+
+
+# ------------------------------------------------------------------------------------------------ running
+
+
+async def run_daemon(
+    plan: Plan,
+    *,
+    stop: anyio.Event | None = None,
+    announce: bool = False,
+    task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a daemon until *stop*, SIGTERM or SIGINT; its address is reported as the task's status."""
+    logs.register_secrets(plan.settings.secrets())
+    adapters = make_adapters()
+    check_agents(plan.projects, adapters)
+    stop = stop or anyio.Event()
+    with bind_socket(plan.settings.host, plan.settings.port) as listener, hold_data_dir(plan.data_dir):
+        hit("start.locked")
+        clock = SystemClock()
+        store = await SqliteStore.open(plan.data_dir / DATABASE, clock=clock)
+        async with store:
+            hit("start.opened")
+            world = build_world(plan, store, clock, adapters)
+            await _recover(world)
+            supervisor = Supervisor(world)
+            deps = _web_deps(plan, world, supervisor, url_of(listener))
+            app = create_app(deps)
+            async with anyio.create_task_group() as group:
+                group.start_soon(_watch_signals, stop, world.limits)
+                group.start_soon(partial(_run_line, supervisor, app, listener, stop, world.limits, group.cancel_scope))
+                link = _web_link(deps, world.clock)
+                await _announce(plan, url_of(listener), link if announce else "")
+                hit("start.ready")
+                task_status.started(url_of(listener))
+            hit("stop.actors")
+        hit("stop.store")
+        (plan.data_dir / "daemon.json").unlink(missing_ok=True)
+
+
+async def _recover(world: World) -> None:
+    """Before anything is claimed: no process of an earlier life goes on, and what was cut off waits again."""
+    log = logs.get_logger("start")
+    orphans = await world.processes.kill_orphans()
+    hit("recovery.orphans")
+    now = world.clock.now()
+    recovered = await world.store.transact(lambda tx: recover(tx, now))
+    hit("recovery.done")
+    if orphans or recovered.runs:
+        log.warning("recovered", orphans=len(orphans), runs=len(recovered.runs), requeued=len(recovered.requeued))
+
+
+async def _run_line(
+    supervisor: Supervisor, app: Web, listener: Listener, stop: anyio.Event, limits: Limits, whole: anyio.CancelScope
+) -> None:
+    """Serve until *stop*: then the listener closes first, the actors end, and the database is closed by the caller."""
+    async with anyio.create_task_group() as group:
+        await group.start(supervisor.run)
+        await serve_web(app, listener, shutdown=stop, hub_close=app.hub_close, grace_s=limits.shutdown_grace_s / 2)
+        hit("stop.listener")
+        group.cancel_scope.cancel()
+    whole.cancel()
+
+
+def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str) -> WebDeps:
+    settings = plan.settings
+    admin = settings.admin_token.get_secret_value() if settings.admin_token is not None else ""
+    token = load_or_make_token(plan.data_dir)
+    logs.register_secret(token)
+    return WebDeps(
+        store=world.store,
+        control=supervisor,
+        feed=supervisor.feed,
+        clock=world.clock,
+        token=token,
+        admin_token=admin,
+        limits=world.limits,
+        public_url=settings.public_url or url,
+        version=__version__,
+        projects=plan.projects,
+        require_token_for_reading=settings.host not in ("127.0.0.1", "::1", "localhost"),
+    )
+
+
+def _web_link(deps: WebDeps, clock: Clock) -> str:
+    """Return the one-time link that opens the page with the right to act."""
+    return f"{deps.public_url}/login?code={deps.links.issue(clock.now())}"
+
+
+async def _announce(plan: Plan, url: str, link: str) -> None:
+    """Leave the address for the command line; say *link* on standard output (never in the log) where there is one."""
+    write_daemon_file(plan.data_dir, url)
+    log = logs.get_logger("start")
+    for warning in plan.warnings:
+        log.warning("configuration", detail=warning)
+    if link:
+        sys.stdout.write(f"Open the page (this link works once, for ten minutes): {link}\n")
+        sys.stdout.flush()
+        names = ", ".join(project.name for project in plan.projects)
+        log.info("ready", url=url, projects=names, data_dir=str(plan.data_dir))
+
+
+async def _watch_signals(stop: anyio.Event, limits: Limits) -> None:
+    """First signal: stop in good order, with a hard deadline. Second signal: leave now."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if stop.is_set():
+                os._exit(75)
+            hit("stop.asked")
+            stop.set()
+            watchdog = threading.Timer(limits.shutdown_grace_s + LINGER_S, os._exit, args=(75,))
+            watchdog.daemon = True
+            watchdog.start()

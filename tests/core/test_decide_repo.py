@@ -1,0 +1,371 @@
+"""The repo's decisions: which trigger an activity log stands for, what may enter, what lands next and whether it still may."""
+
+from dataclasses import replace
+from datetime import timedelta
+from itertools import product
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orch.core.decide_repo import (
+    Chosen,
+    Enter,
+    Forward,
+    Hold,
+    Land,
+    Nothing,
+    Refuse,
+    Useless,
+    choose_trigger,
+    decide_trigger,
+    membership_fault,
+    plan_landing,
+    rejection_reason,
+)
+from orch.core.ids import Sha, TaskRow
+from orch.core.model import Activity, Awaiting, Freeze, FreezeCause, Member, Repo, Task
+from orch.core.stages import ORDER, Stage
+from orch.core.statuses import DEFAULT_NAMES, TRIGGERS, BoardState, Status, map_states
+from tests.builders import (
+    DEMO,
+    NOW,
+    later,
+    make_activity,
+    make_candidate,
+    make_comment,
+    make_issue,
+    make_limits,
+    make_park,
+    make_task,
+    sha,
+)
+
+STATES = map_states([BoardState(id=f"s-{status}", name=DEFAULT_NAMES[status]) for status in Status])
+PLAIN_BOARD = map_states(
+    [BoardState(id=f"s-{status}", name=DEFAULT_NAMES[status]) for status in Status if status is not Status.TO_ANALYSE]
+)
+
+
+def column(status: Status | str | None) -> str | None:
+    return f"s-{status}" if isinstance(status, Status) else status
+
+
+def log(*moves: tuple[str, Status | str | None, Status | str | None]) -> list[Activity]:
+    """An activity log, oldest first: (who, old column, new column); ``bot`` is one of our own users."""
+    return [
+        make_activity(
+            number=number, actor=who, ours=who == "bot", source=column(old), target=column(new), created_at=later(number)
+        )
+        for number, (who, old, new) in enumerate(moves, start=1)
+    ]
+
+
+def choose(
+    entries: list[Activity], now: Status | str | None, *, fresh: tuple[int, ...] | None = None, live: bool = True, **more: Any
+) -> tuple[Status | None, list[int]]:
+    """Choose with all (or the *fresh*) entries unhandled; return the trigger and the numbers of what is handled with it."""
+    unhandled = {entry.id for number, entry in enumerate(entries, 1) if fresh is None or number in fresh}
+    chosen = choose_trigger(entries, unhandled, more.get("states", STATES), column(now), live=live)
+    numbers = {entry.id: number for number, entry in enumerate(entries, 1)}
+    assert chosen.entry is not None or chosen.trigger is None
+    return chosen.trigger, [numbers[entry] for entry in chosen.handled]
+
+
+S = Status
+
+
+@pytest.mark.parametrize("trigger", sorted(TRIGGERS))
+def test_a_person_s_entry_is_a_trigger(trigger: Status) -> None:
+    assert choose(log(("anna", S.BACKLOG, trigger)), trigger) == (trigger, [1])
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status not in TRIGGERS])
+def test_any_other_column_means_nothing_and_is_handled(status: Status) -> None:
+    assert choose(log(("anna", S.BACKLOG, status)), status) == (None, [1])
+
+
+@pytest.mark.parametrize("trigger", sorted(TRIGGERS))
+def test_G8_our_own_entry_is_an_echo(trigger: Status) -> None:
+    assert choose(log(("bot", S.BACKLOG, trigger)), trigger) == (None, [1])
+
+
+@pytest.mark.parametrize("trigger", sorted(TRIGGERS))
+def test_G8_phantoms_do_not_count(trigger: Status) -> None:
+    """A creation or a project's automation has no old state; a state of another project is not one of ours."""
+    assert choose(log(("anna", None, trigger)), trigger) == (None, [1])
+    assert choose(log(("anna", S.BACKLOG, None)), S.BACKLOG) == (None, [1])
+    assert choose(log(("anna", S.BACKLOG, "elsewhere")), "elsewhere") == (None, [1])
+
+
+def test_G1_handled_entries_are_not_handled_again() -> None:
+    entries = log(("anna", S.BACKLOG, S.TO_ANALYSE), ("anna", S.IN_REVIEW, S.APPROVED))
+    assert choose(entries, S.APPROVED, fresh=(2,)) == (S.APPROVED, [2])
+    assert choose(entries, S.APPROVED, fresh=()) == (None, [])
+
+
+def test_a_later_move_withdraws_an_earlier_one() -> None:
+    entries = log(("anna", S.IN_REVIEW, S.APPROVED), ("anna", S.APPROVED, S.REJECTED))
+    assert choose(entries, S.REJECTED) == (S.REJECTED, [1, 2])
+    entries = log(("anna", S.IN_REVIEW, S.APPROVED), ("anna", S.APPROVED, S.BACKLOG))
+    assert choose(entries, S.BACKLOG) == (None, [1, 2])
+
+
+def test_G8_a_column_that_never_showed_it_is_no_command() -> None:
+    assert choose(log(("anna", S.IN_REVIEW, S.APPROVED)), S.IN_REVIEW) == (None, [1])
+    assert choose(log(("anna", S.IN_REVIEW, S.APPROVED)), None) == (None, [1])
+
+
+def test_G8_a_command_that_a_write_of_ours_replaced_is_kept() -> None:
+    entries = log(("anna", S.IN_REVIEW, S.APPROVED), ("bot", S.APPROVED, S.IN_REVIEW))
+    assert choose(entries, S.IN_REVIEW) == (S.APPROVED, [1, 2])
+    overlapping = log(("anna", S.ANALYSIS, S.APPROVED), ("bot", S.ANALYSIS, S.IN_REVIEW))
+    assert choose(overlapping, S.IN_REVIEW) == (None, [1, 2]), "nothing says that the column ever showed it"
+    earlier = log(("bot", S.APPROVED, S.ANALYSIS), ("anna", S.ANALYSIS, S.APPROVED))
+    assert choose(earlier, S.ANALYSIS) == (None, [1, 2]), "what we replaced before is another story"
+
+
+@pytest.mark.parametrize(
+    ("moves", "now", "handled"),
+    [
+        ([("anna", S.TESTING, S.STOP)], S.STOP, [1]),
+        ([("anna", S.TESTING, S.STOP)], S.TESTING, [1]),
+        ([("anna", S.TESTING, S.STOP), ("bot", S.TESTING, S.IN_PROGRESS)], S.IN_PROGRESS, [1, 2]),
+        ([("anna", S.TESTING, S.STOP), ("anna", S.STOP, S.BACKLOG)], S.BACKLOG, [1, 2]),
+        ([("anna", S.TESTING, S.STOP), ("anna", S.STOP, S.APPROVED)], S.APPROVED, [1, 2]),
+        ([("anna", S.TESTING, S.TO_ANALYSE), ("anna", S.TO_ANALYSE, S.STOP)], S.STOP, [1, 2]),
+        ([("anna", S.TESTING, S.STOP), ("anna", S.STOP, S.TO_ANALYSE)], S.BLOCKED, [1, 2]),
+    ],
+)
+def test_G5_STOP_always_counts(moves: list[tuple[str, Status, Status]], now: Status, handled: list[int]) -> None:
+    assert choose(log(*moves), now) == (S.STOP, handled)
+
+
+def test_G8_to_analyse_after_a_STOP_is_kept_for_after_it() -> None:
+    entries = log(("anna", S.TESTING, S.STOP), ("anna", S.STOP, S.TO_ANALYSE))
+    assert choose(entries, S.TO_ANALYSE) == (S.STOP, [1])
+    assert choose(entries, S.TO_ANALYSE, fresh=(2,)) == (S.TO_ANALYSE, [2])
+
+
+def test_G8_a_STOP_with_nothing_to_stop_does_not_swallow_what_came_after_it() -> None:
+    entries = log(("anna", S.BACKLOG, S.STOP), ("anna", S.STOP, S.TO_ANALYSE))
+    assert choose(entries, S.TO_ANALYSE, live=False) == (S.TO_ANALYSE, [1, 2])
+    assert choose(entries[:1], S.STOP, live=False) == (S.STOP, [1])
+
+
+def test_a_board_without_to_analyse_starts_by_its_alias() -> None:
+    entries = log(("anna", S.BACKLOG, S.IN_PROGRESS))
+    assert choose(entries, S.IN_PROGRESS, states=PLAIN_BOARD) == (S.TO_ANALYSE, [1])
+    assert choose(entries, S.IN_PROGRESS) == (None, [1])
+
+
+_MOVES = st.lists(
+    st.tuples(
+        st.sampled_from(["anna", "bot"]),
+        st.none() | st.sampled_from(list(Status)),
+        st.none() | st.sampled_from([*Status, "elsewhere"]),
+    ),
+    max_size=6,
+)
+
+
+@given(moves=_MOVES, now=st.none() | st.sampled_from(list(Status)), live=st.booleans())
+def test_whatever_the_log_says_every_entry_comes_to_an_end(moves: Any, now: Status | None, live: bool) -> None:
+    """Read again and again, a log is used up; each person's STOP is seen; nothing counts that no person did."""
+    entries = log(*moves)
+    unhandled, chosen = {entry.id for entry in entries}, list[Chosen]()
+    while unhandled:
+        choice = choose_trigger(entries, unhandled, STATES, column(now), live=live)
+        assert choice.handled, "an entry would be looked at for ever"
+        assert set(choice.handled) <= unhandled
+        unhandled -= set(choice.handled)
+        chosen.append(choice)
+    human = [e for e in entries if not e.ours and e.source is not None and e.target in STATES.groups]
+    stopped = any(choice.trigger is S.STOP for choice in chosen)
+    if live:
+        assert stopped is any(entry.target == column(S.STOP) for entry in human)
+    for choice in chosen:
+        assert choice.trigger is None or choice.entry in human
+        assert choice.trigger is None or choice.trigger in TRIGGERS
+
+
+# ------------------------------------------------------------------------------------------------ a rejection's reason
+
+
+def test_the_reason_is_the_newest_human_comment_since_the_plan_was_shown() -> None:
+    task = make_task(awaiting=Awaiting.APPROVAL, updated_at=NOW)
+    comments = [
+        make_comment(number=1, text="old", created_at=NOW - timedelta(seconds=1)),
+        make_comment(number=2, text="first", created_at=later(1)),
+        make_comment(number=3, text="second", created_at=later(2)),
+        make_comment(number=4, text="the analyst's own", ours=True, created_at=later(3)),
+    ]
+    assert rejection_reason(comments, task) == "second"
+    assert rejection_reason(comments[:1], task) == ""
+    assert rejection_reason([], task) == ""
+    assert rejection_reason(comments, None) == ""
+
+
+# ------------------------------------------------------------------------------------------------ entry
+
+LIMITS = make_limits()
+OVER = make_task(stage=Stage.CANCELLED)
+
+
+@pytest.mark.parametrize(("trigger", "stage"), list(product(sorted(TRIGGERS), ORDER[:-2])))
+def test_G2_a_live_task_decides_for_itself(trigger: Status, stage: Stage) -> None:
+    live = make_task(number=3, stage=stage)
+    assert decide_trigger(trigger, make_issue(), live, live, LIMITS) == Forward(task=TaskRow(3))
+
+
+@pytest.mark.parametrize(
+    ("trigger", "newest", "entry"),
+    [
+        (None, None, Nothing()),
+        (S.TO_ANALYSE, None, Enter()),
+        (S.TO_ANALYSE, OVER, Enter()),
+        (S.TO_ANALYSE, make_task(stage=Stage.DONE), Useless()),
+        (S.STOP, None, Nothing()),
+        (S.STOP, OVER, Nothing()),
+        (S.APPROVED, None, Useless()),
+        (S.REJECTED, OVER, Useless()),
+        (S.CONFIRM_DEPLOY, make_task(stage=Stage.DONE), Useless()),
+    ],
+)
+def test_a_trigger_on_an_issue_without_a_live_task(trigger: Status | None, newest: Task | None, entry: object) -> None:
+    assert decide_trigger(trigger, make_issue(), None, newest, LIMITS) == entry
+
+
+def test_no_trigger_moves_no_live_task() -> None:
+    assert decide_trigger(None, make_issue(), make_task(), make_task(), LIMITS) == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("changes", "fields"),
+    [({"title": "Hi"}, ["title"]), ({"text": "short"}, ["description"]), ({"title": "", "text": ""}, ["title", "description"])],
+)
+def test_QG0_refuses_naming_each_problem(changes: dict[str, Any], fields: list[str]) -> None:
+    entry = decide_trigger(S.TO_ANALYSE, make_issue(**changes), None, None, LIMITS)
+    assert isinstance(entry, Refuse)
+    assert [problem.field for problem in entry.problems] == fields
+
+
+# ------------------------------------------------------------------------------------------------ what lands next
+
+FROZEN = Repo(project=DEMO, freeze=Freeze(project=DEMO, cause=FreezeCause.RED_MAIN, since=NOW, by="orch"))
+FREE = Repo(project=DEMO)
+
+
+def member(number: int, **changes: Any) -> Task:
+    known: dict[str, Any] = {"awaiting": Awaiting.LANDING, "train_seq": number, "head": sha(number)}
+    return make_task(number, **({"stage": Stage.DEPLOY_STAGING} | known | changes))
+
+
+@pytest.mark.parametrize(
+    ("queue", "repo", "busy", "first"),
+    [
+        ([], FREE, False, None),
+        ([member(1), member(2)], FREE, False, 1),
+        ([member(1), member(2)], FREE, True, None),
+        ([member(1), member(2)], FROZEN, False, None),
+        ([member(7, exempt=True), member(1)], FREE, False, 7),
+        ([member(7, exempt=True), member(1)], FROZEN, False, 7),
+        ([member(7, exempt=True), member(1)], FROZEN, True, None),
+        ([member(1, head=None), member(2)], FREE, False, 2),
+        ([member(1, head=None)], FREE, False, None),
+        ([member(1, cancel_requested_at=NOW), member(2)], FREE, False, 2),
+        ([member(1, cancel_requested_at=NOW)], FREE, False, None),
+    ],
+)
+def test_the_queue_s_first_admitted_member_lands(queue: list[Task], repo: Repo, busy: bool, first: int | None) -> None:
+    plan = plan_landing(queue, repo, busy=busy)
+    if first is None:
+        assert isinstance(plan, Hold)
+        assert plan.why
+    else:
+        assert plan == Land(task=TaskRow(first), head=sha(first))
+
+
+@pytest.mark.parametrize(
+    ("queue", "repo", "busy", "why"),
+    [
+        ([], FREE, False, "the landing queue is empty"),
+        ([], FROZEN, False, "the landing queue is empty"),
+        ([member(1)], FROZEN, False, "the repo is frozen"),
+        ([member(1)], FROZEN, True, "another landing is under way"),
+        ([member(1, head=None)], FREE, False, "DEMO-1 has no head"),
+    ],
+)
+def test_what_holds_the_landing_is_told(queue: list[Task], repo: Repo, busy: bool, why: str) -> None:
+    assert plan_landing(queue, repo, busy=busy) == Hold(why=why)
+
+
+# ------------------------------------------------------------------------------------------------ the membership check
+
+PINNED = make_candidate(Member(task=TaskRow(1), head=sha(1)))
+
+
+def test_S4_a_member_that_is_as_it_was_may_land() -> None:
+    assert membership_fault(PINNED, [member(1)], FREE) is None
+
+
+@pytest.mark.parametrize(
+    ("task", "repo", "told"),
+    [
+        (None, FREE, "left the line"),
+        (member(1, stage=Stage.CANCELLED), FREE, "left the line"),
+        (member(1, stage=Stage.DONE), FREE, "left the line"),
+        (member(1, cancel_requested_at=NOW), FREE, "left the line"),
+        (member(1, stage=Stage.DEVELOPMENT, train_seq=None), FREE, "left the landing queue"),
+        (member(1, stage=Stage.DEPLOY), FREE, "left the landing queue"),
+        (member(1, train_seq=None), FREE, "left the landing queue"),
+        (member(1, park=make_park()), FREE, "left the landing queue"),
+        (member(1, head=sha("f")), FREE, "has a newer head"),
+        (member(1, head=None), FREE, "has a newer head"),
+        (member(1), FROZEN, "the repo is frozen"),
+    ],
+)
+def test_S4_anything_else_may_not(task: Task | None, repo: Repo, told: str) -> None:
+    fault = membership_fault(PINNED, [task], repo)
+    assert fault is not None
+    assert told in fault
+
+
+def test_S8_a_fix_lands_through_a_freeze() -> None:
+    assert membership_fault(PINNED, [member(1, exempt=True)], FROZEN) is None
+
+
+def test_S4_one_bad_member_holds_the_whole_candidate() -> None:
+    candidate = make_candidate(Member(task=TaskRow(1), head=sha(1)), Member(task=TaskRow(2), head=sha(2)))
+    assert membership_fault(candidate, [member(1), member(2)], FREE) is None
+    assert membership_fault(candidate, [member(1), member(2, cancel_requested_at=NOW)], FREE) == "task 2 left the line"
+    with pytest.raises(ValueError, match="zip"):
+        membership_fault(candidate, [member(1)], FREE)
+
+
+@given(
+    exempt=st.lists(st.booleans(), max_size=5),
+    frozen=st.booleans(),
+)
+def test_S8_L4_the_plan_is_first_come_first_served_among_equals(exempt: list[bool], frozen: bool) -> None:
+    tasks = [member(number, exempt=fix) for number, fix in enumerate(exempt, start=1)]
+    queue = sorted(tasks, key=lambda task: (not task.exempt, task.train_seq or 0))
+    plan = plan_landing(queue, FROZEN if frozen else FREE, busy=False)
+    fixes = [task for task in tasks if task.exempt]
+    others = [] if frozen else [task for task in tasks if not task.exempt]
+    expected = next(iter([*fixes, *others]), None)
+    if expected is None:
+        assert isinstance(plan, Hold)
+    else:
+        assert isinstance(plan, Land)
+        assert plan.task == expected.row
+
+
+def test_a_plan_is_what_the_membership_check_lets_through() -> None:
+    for repo, exempt in product((FREE, FROZEN), (True, False)):
+        task = member(1, exempt=exempt)
+        plan = plan_landing([task], repo, busy=False)
+        candidate = make_candidate(Member(task=task.row, head=task.head or Sha("")))
+        assert isinstance(plan, Land) is (membership_fault(candidate, [task], repo) is None)
+        assert membership_fault(candidate, [replace(task, park=make_park())], repo) is not None
