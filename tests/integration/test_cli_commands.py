@@ -306,9 +306,9 @@ def test_serve_hands_its_options_over_as_values() -> None:
 
 
 USAGE = [
-    (("serve", "--repo", "R", "--test", ""), "--test is empty: give the command that tests the repository"),
-    (("serve", "--repo", "R", "--test", "  "), "--test is empty: give the command that tests the repository"),
-    (("serve", "--repo", "R", "--test", "a 'b"), "close the quotes"),
+    (("serve", "--repo", "R", "--test", ""), "--test is empty; pass a command"),
+    (("serve", "--repo", "R", "--test", "  "), "--test is empty; pass a command"),
+    (("serve", "--repo", "R", "--test", "a 'b"), "close the quotation"),
     (("serve", "--repo", "R"), "--repo needs --test CMD"),
     (("serve", "--test", "make"), "--test needs --repo PATH"),
     (("serve", "--repo", "R", "--config", "F"), "exclude each other"),
