@@ -7,14 +7,18 @@ STAMP := $(VENV)/.installed
 WORKERS ?= 2
 TESTS ?= tests
 
-.PHONY: help demo test check bench docs install clean
+CRASHES ?= 1000
+
+.PHONY: help demo test check bench crash mutants docs install clean
 
 help:
 	@echo "make demo   run the whole line on a small sample repository, and prove the result"
 	@echo "make test   run every test (TESTS=path for some of them)"
 	@echo "make check  lint, format, types, layers"
 	@echo "make bench  run every benchmark and print its figures"
-	@echo "make docs   write docs/stages.md and docs/messages.md anew from the code"
+	@echo "make crash  kill the daemon CRASHES=$(CRASHES) times at random places, and judge what is left (SEED=n repeats a run)"
+	@echo "make mutants  switch each safeguard off on a copy of the tree: a test must notice"
+	@echo "make docs   write docs/stages.md, docs/messages.md and docs/failpoints.md anew from the code"
 
 demo: $(STAMP)
 	@$(BIN)/orch demo
@@ -33,6 +37,12 @@ bench: $(STAMP)
 		[ -e "$$file" ] || { echo "no benchmarks in tests/bench"; exit 1; }; \
 		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
+
+crash: $(STAMP)
+	@$(BIN)/python -m tests.scenario.crash --crashes $(CRASHES) --workers $(WORKERS) $(if $(SEED),--seed $(SEED))
+
+mutants: $(STAMP)
+	@$(BIN)/python -m tests.mutants
 
 docs: $(STAMP)
 	@$(BIN)/python -m tests.architecture.generate

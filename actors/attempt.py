@@ -15,17 +15,20 @@ import anyio
 
 from actors.world import Services, World
 from orch.core.errors import AgentError, ConfigError, ExternalError, LeaseLost, PermanentError, StoreError, TransientError
-from orch.core.ids import Sha, artefact_dir
+from orch.core.ids import RunId, Sha, artefact_dir
 from orch.core.messages import RunEnded
 from orch.core.model import AgentResult, BoardComment, Job, Outcome, RoleSettings, Run, RunKind, RunMode, Task
 from orch.core.render import render_gate, render_request
 from orch.core.retry import backoff
 from orch.core.stages import Role
+from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import AgentRequest, Collected, Prepared, PromptContext, Tx, WorkspaceSpec
 
 ARCHIVE_S = 30.0
 COLLECT_TRIES = 5
+SETUP = "setup"
+"""What a workspace's PermanentError names as its service when the project's setup command failed."""
 _log = get_logger("attempt")
 
 RETIRED: dict[Role, tuple[str, ...]] = {
@@ -43,12 +46,13 @@ RETIRED: dict[Role, tuple[str, ...]] = {
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
-    """What a claimed run is about, as the store had it."""
+    """What a claimed run is about, as the store had it. *continues* is the run that it goes on with, where it does."""
 
     run: Run
     job: Job
     task: Task
     session: str | None
+    continues: RunId | None = None
     since: BoardComment | None = None
 
 
@@ -70,11 +74,12 @@ def load_assignment(tx: Tx, run: Run) -> Assignment | None:
     job = tx.load_job(run.job) if run.job is not None else None
     if task is None or job is None or task.attempt != run.attempt or run.outcome is not None:
         return None
-    session = None
+    session, continues = None, None
     if job.mode is RunMode.CONTINUATION:
-        earlier = [r for r in tx.list_runs(task=task.row) if r.kind is RunKind.AGENT and r.stage is run.stage and r.id < run.id]
-        session = earlier[-1].session if earlier else None
-    return Assignment(run=run, job=job, task=task, session=session)
+        runs = [r for r in tx.list_runs(task=task.row) if r.kind is RunKind.AGENT and r.stage is run.stage and r.id < run.id]
+        begun = [r for r in runs if r.start_head is not None]  # one that never had a working copy left nothing behind
+        session, continues = (begun[-1].session, begun[-1].id) if begun else (None, None)
+    return Assignment(run=run, job=job, task=task, session=session, continues=continues)
 
 
 class Attempt:
@@ -83,10 +88,12 @@ class Attempt:
     def __init__(self, world: World, services: Services, assignment: Assignment) -> None:
         self._world = world
         self._services = services
+        self._project = services.project
+        """As it was when the run was claimed: a reload is for the runs after it."""
         self._it = assignment
         role = assignment.run.role or Role.STREAM
         self._role = role
-        self._settings = services.project.roles.get(role, RoleSettings())
+        self._settings = self._project.roles.get(role, RoleSettings())
         self._spec = WorkspaceSpec(
             task=assignment.task.row,
             run=assignment.run.id,
@@ -97,24 +104,30 @@ class Attempt:
             head=assignment.task.head,
             role=role,
             mode=assignment.job.mode,
-            request=render_request(assignment.task, services.project.language),
+            request=render_request(assignment.task, self._project.language),
             retire=RETIRED[role],
             allowed=allowed_paths(role, assignment.task),
-            setup_command=services.project.setup_command,
+            setup_command=self._project.setup_command,
+            continues=assignment.continues,
         )
 
     async def execute(self) -> RunEnded:
         """Run to the end. When cancelled, the work is archived before the cancellation goes on."""
         workspace = self._services.workspace
         try:
+            hit("workspace.wanted")
             prepared = await workspace.prepare(self._spec)
         except (TransientError, StoreError, OSError) as error:
             return self._ended(_unstarted(error), infrastructure=str(error))
         except ExternalError as error:
-            return self._ended(_unstarted(error))
+            if error.service != SETUP:  # git's own trouble; another try may find it mended
+                return self._ended(_unstarted(error), infrastructure=str(error))
+            return replace(self._ended(_unstarted(error)), setup=error.detail)
+        hit("workspace.ready")
         self._spec = replace(self._spec, branch=prepared.branch)
         trouble = ""
         try:
+            await self._begun(prepared)
             result = await self._agent(prepared)
         except (ExternalError, StoreError, OSError) as error:
             result, trouble = _unstarted(error), f"the agent could not be started: {error}"
@@ -122,9 +135,20 @@ class Attempt:
             archived = await self._archive()
         ended = self._ended(result, infrastructure=trouble)
         ended = replace(ended, base=prepared.base, name=prepared.branch, archive=archived)
+        hit("run.archived")
         if trouble or result.outcome is not Outcome.SUCCEEDED:
             return ended
         return await self._collect(ended, prepared)
+
+    async def _begun(self, prepared: Prepared) -> None:
+        """Record what the run starts from: a run without that, cut off by a crash, has left nothing to continue."""
+
+        def work(tx: Tx) -> None:
+            run = tx.load_run(self._it.run.id)
+            if run is not None:
+                tx.save_run(replace(run, start_head=prepared.start_head))
+
+        await self._world.store.transact(work)
 
     def _ended(self, result: AgentResult, *, infrastructure: str = "") -> RunEnded:
         return RunEnded(run=self._it.run.id, attempt=self._it.run.attempt, result=result, infrastructure=infrastructure)
@@ -156,6 +180,7 @@ class Attempt:
                 if failures >= COLLECT_TRIES:
                     return replace(ended, infrastructure=str(error))
             await self._world.clock.sleep(backoff(failures))
+        hit("run.collected")
         if isinstance(collected, Collected):
             return replace(ended, branch=collected.facts)
         return replace(ended, refusal=collected)
@@ -177,10 +202,12 @@ class Attempt:
         request = self._request(prepared, prompt_path, folder / "output.log")
         reader = adapter.reader(request)
         try:
+            hit("agent.starting")
             end = await self._world.processes.run(adapter.command(request), reader)
         except AgentError as error:
             return AgentResult(outcome=Outcome.CRASHED, detail=str(error))
         result = reader.result(end)
+        hit("agent.ended")
         if end.survivors:
             _log.error("processes survived", task=self._it.task.work_item, pids=list(end.survivors))
         return result
@@ -207,7 +234,7 @@ class Attempt:
         )
 
     async def _prompt_context(self, prepared: Prepared) -> PromptContext:
-        it, project = self._it, self._services.project
+        it, project = self._it, self._project
         facts = await self._services.mirror.read_artefacts(prepared.start_head, it.task.work_item, prepared.base)
         return PromptContext(
             work_item=it.task.work_item,

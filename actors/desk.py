@@ -4,15 +4,18 @@ Owns: finding what a command names, and handing it to whom it concerns. Does not
 Rule: what changes the local board is committed with an inbox row before anybody is told.
 """
 
+from dataclasses import replace
 from typing import assert_never
 
 from actors.actor import Actor
+from actors.controls import Controls
 from actors.mailbox import Mailbox
 from actors.world import Router, World
 from orch.core.errors import DomainError, StoreError
 from orch.core.ids import IssueId, ProjectName, Sha, parse_sha
 from orch.core.messages import (
     AddDependency,
+    AdoptIssue,
     Answer,
     Asked,
     CommentIssue,
@@ -20,16 +23,27 @@ from orch.core.messages import (
     Decide,
     DecideTask,
     DeskMessage,
+    FreezeRepo,
     InboxHint,
     JobsWaiting,
+    LiftPause,
     MoveIssue,
+    PauseRepos,
     RemoveDependency,
+    SendBack,
+    SendTaskBack,
     TaskTouched,
+    UnfreezeRepo,
+    UnpauseRepos,
     Verb,
 )
 from orch.core.model import BoardIssue
+from orch.core.room import Resource, Shortage
 from orch.core.statuses import DEFAULT_NAMES, Status, fold
+from orch.logs import get_logger
 from orch.ports import Tx
+
+_log = get_logger("desk")
 
 
 class DeskActor(Actor[DeskMessage]):
@@ -42,20 +56,23 @@ class DeskActor(Actor[DeskMessage]):
         super().__init__(mailbox)
         self._world = world
         self._router = router
+        self._controls = Controls(world, router)
 
     async def handle(self, message: Asked) -> None:
         try:
             answer = await self._carry_out(message)
         except StoreError as error:
-            answer = Answer(verb=Verb.REFUSED, text=f"nothing was done, try again later: {error}")
+            answer = Answer(verb=Verb.UNAVAILABLE, text=f"Nothing was done, try again later: {error}")
         if answer is not None:
             message.reply.answer(answer)
 
     async def _carry_out(self, message: Asked) -> Answer | None:
         command = message.command
         answer: Answer | None
+        if isinstance(command, CreateIssue | AdoptIssue) and (full := self._disk_shortage()) is not None:
+            return Answer(verb=Verb.UNAVAILABLE, text=f"No new work is taken on now: {full}")
         match command:
-            case DecideTask():
+            case DecideTask() | SendTaskBack():
                 answer = await self._decide(command, message)
             case CreateIssue():
                 answer = await self._create(command)
@@ -67,17 +84,49 @@ class DeskActor(Actor[DeskMessage]):
                 answer = await self._add_dependency(command)
             case RemoveDependency():
                 answer = await self._remove_dependency(command)
+            case LiftPause():
+                answer = await self._lift(command)
+            case AdoptIssue() | FreezeRepo() | UnfreezeRepo() | PauseRepos() | UnpauseRepos():
+                answer = await self._controls.carry_out(command, message.reply)
             case _:
                 assert_never(command)
         return answer
 
+    async def _lift(self, command: LiftPause) -> Answer:
+        """End an account's pause; what it was paused for counts no more."""
+        name = command.account
+
+        def work(tx: Tx) -> bool:
+            account = tx.load_account(name)
+            if account.pause is None:
+                return False
+            tx.save_account(replace(account, pause=None))
+            tx.forget_failures(name)
+            return True
+
+        if not await self._world.store.transact(work):
+            return Answer(verb=Verb.NOTHING, text=f"account {name[:80]!r} is not paused")
+        _log.warning("the pause is lifted", account=name, by=command.by)
+        self._router.slots.tell(JobsWaiting())
+        return Answer(verb=Verb.DONE, text=f"account {name}: its pause is lifted")
+
+    def _disk_shortage(self) -> Shortage | None:
+        """While the disk is all but full nothing new is begun; what is there may be decided, moved and stopped."""
+        return next((each for each in self._world.health.shortages if each.resource is Resource.DISK), None)
+
     # -------------------------------------------------------------------------------------------- decisions
 
-    async def _decide(self, command: DecideTask, message: Asked) -> Answer | None:
+    async def _decide(self, command: DecideTask | SendTaskBack, message: Asked) -> Answer | None:
         """Hand a decision to the task's actor, which answers itself."""
         task = await self._world.store.read(lambda tx: tx.find_task(command.task))
         if task is None:
             return _unknown(f"no task is called {command.task[:80]!r}")
+        if isinstance(command, SendTaskBack):
+            back = SendBack(
+                stage=command.stage, by=command.by, reason=command.reason, findings=command.findings, reply=message.reply
+            )
+            self._router.task(task.row).tell(back)
+            return None
         shown: Sha | None = None
         if command.shown:
             try:
@@ -172,6 +221,7 @@ class DeskActor(Actor[DeskMessage]):
         cycle = await self._world.store.transact(lambda tx: tx.add_dependency(project, issue, on, now))
         if cycle is not None:
             return Answer(verb=Verb.REFUSED, text=f"that would close a cycle: {' → '.join(cycle)}")
+        self._router.slots.tell(JobsWaiting())  # who waits for a dependency holds nobody at the serial gate
         await self._touch(project, issue)
         return Answer(verb=Verb.DONE, text=f"{issue} waits for {on}", id=issue)
 

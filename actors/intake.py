@@ -13,6 +13,7 @@ from actors.world import Router, World
 from orch.core.ids import InboxId, IssueId, ProjectName
 from orch.core.messages import IntakeMessage, IssueChanged
 from orch.core.model import InboxRow, RowState
+from orch.failpoints import hit
 from orch.logs import get_logger
 
 POLL_S = 10.0
@@ -54,6 +55,7 @@ class IntakeActor(Actor[IntakeMessage]):
             await self._send(row)
 
     async def _send(self, row: InboxRow) -> None:
+        hit("inbox.read")
         parsed = parse_event(row.source, row.body)
         if isinstance(parsed, str):
             error = parsed

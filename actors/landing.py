@@ -43,14 +43,15 @@ from orch.core.model import (
     Member,
     MergeLease,
     Outcome,
-    ParkReason,
     Run,
     RunKind,
     Task,
 )
 from orch.core.render import render_pr_body, render_pr_title
+from orch.core.resuming import park_for_infrastructure
 from orch.core.stopping import window_closed
 from orch.core.turn import Context, Decided, Turn
+from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import CandidateMember, Conflict, Pushed, PushResult, Tx
 
@@ -115,6 +116,7 @@ class Landing:
         assert task.head is not None
         base = await mirror.fetch()
         await self._remember_main(base)
+        hit("landing.fetched")
         if self.green is not None and self.green.base == base and self.green.members == (Member(task=task.row, head=task.head),):
             return Ready(candidate=self.green)
         member = CandidateMember(task=task.row, head=task.head, message=self._message())
@@ -137,6 +139,7 @@ class Landing:
         match report.verdict:
             case CommandVerdict.GREEN:
                 self.green = built
+                hit("landing.green")
                 return Ready(candidate=built)
             case CommandVerdict.RED:
                 told = f"the test command fails on the branch put onto the default branch at {base[:12]}:\n{report.tail[-8000:]}"
@@ -198,6 +201,7 @@ class Landing:
             lambda tx: tx.start_run(task, kind=RunKind.LAND, job=None, role=None, at=self._world.clock.now())
         )
         report = await self._command(run, candidate)
+        hit("landing.tested")
         outcome = {CommandVerdict.GREEN: Outcome.SUCCEEDED, CommandVerdict.RED: Outcome.FAILED}.get(
             report.verdict, Outcome.CRASHED
         )
@@ -241,8 +245,10 @@ class Landing:
         intent = await self._write_intent(candidate)
         if isinstance(intent, str):
             return self._ended(retry_s=0.0, note=intent)
+        hit("landing.intended")
         pushed = await self._services.mirror.push_candidate(candidate)
         if pushed.result is PushResult.PUSHED:
+            hit("main.verified")
             await self._record(intent, candidate.landed[self._task.row], "")
             return self._ended()
         return await self._push_failed(intent, pushed)
@@ -259,6 +265,7 @@ class Landing:
             if fault is not None:
                 return fault
             now = self._world.clock.now()
+            hit("landing.intending")
             return tx.add_intent(IntentKind.LAND, self._lease, candidate=candidate, task=self._task.row, at=now)
 
         return await self._world.store.transact(work)
@@ -296,7 +303,8 @@ def _after_refused_push(context: Context, task: Task, pushed: Pushed) -> Decided
                 note="the repository's checked-out working tree has uncommitted changes: commit or stash them to let it land"
             )
         case PushResult.REFUSED:
-            turn.park(ParkReason.INFRASTRUCTURE, f"the forge refuses the push to the default branch: {pushed.detail}")
+            turn.set(counters=replace(task.counters, infrastructure=task.counters.infrastructure + 1))
+            park_for_infrastructure(turn, f"the forge refuses the push to the default branch: {pushed.detail}")
         case PushResult.MOVED | PushResult.PUSHED:
             turn.set(note="")
         case _:
@@ -320,6 +328,7 @@ async def record_landing(
         if intent is not None:
             tx.end_intent(intent.id, IntentState.DONE)
         task = tx.load_task(row)
+        hit("landing.recording")
         if task is None or task.landed is not None:
             return None  # recorded already
         context = world.context(task.project)
@@ -330,6 +339,7 @@ async def record_landing(
 
     hints = await world.store.transact(work)
     if hints is not None:
+        hit("landing.recorded")
         send_hints(router, hints)
         router.task(row).tell(TaskLanded(sha=sha))
 
@@ -341,11 +351,13 @@ async def resolve_intent(world: World, router: Router, services: Services, lease
         await world.store.transact(lambda tx: tx.end_intent(intent.id, IntentState.CLEARED))
         return
     main = await services.mirror.fetch()
+    hit("intent.asked")
     if await services.mirror.contains(candidate.sha, main):
         detail = "found on the default branch after a restart"
         await record_landing(world, router, lease, intent, intent.task, candidate.landed[intent.task], detail)
     else:
         await _clear(world, router, lease, intent, intent.task)
+    hit("intent.resolved")
     _log.info("intent resolved", repo=intent.project, task=int(intent.task), candidate=candidate.sha[:12])
 
 

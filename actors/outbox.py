@@ -33,6 +33,7 @@ from orch.core.model import OutboxRow, PullRequestState, RowState
 from orch.core.outbox import read_row
 from orch.core.retry import backoff
 from orch.core.statuses import Status, StatusMap, map_states
+from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import PushResult, Tx
 
@@ -105,6 +106,7 @@ class OutboxActor(Actor[OutboxMessage]):
             self.mailbox.tell(DeliveryEnded(row=row.id, error=told, retry_s=self._later(row, backoff(row.tries + 1))))
             return
         try:
+            hit("outbox.due")
             with anyio.fail_after(WRITE_S):
                 held = await self._write(row, services)
         except PermanentError as error:
@@ -114,6 +116,7 @@ class OutboxActor(Actor[OutboxMessage]):
             told = str(error) or f"no answer within {WRITE_S:g} s"
             self.mailbox.tell(DeliveryEnded(row=row.id, error=told, retry_s=self._later(row, retry_s)))
         else:
+            hit("outbox.written")
             wait_s = min(HELD_S * 2.0 ** min(row.tries, 10), HELD_MAX_S)
             self.mailbox.tell(DeliveryEnded(row=row.id, error=held or "", retry_s=wait_s if held else None))
 
@@ -125,6 +128,7 @@ class OutboxActor(Actor[OutboxMessage]):
         now = self._world.clock.now()
         if not ended.error:
             await self._world.store.transact(lambda tx: tx.end_outbox(ended.row, RowState.DONE))
+            hit("outbox.done")
         elif ended.retry_s is not None:
             due, error = now + timedelta(seconds=ended.retry_s), ended.error
             await self._world.store.transact(lambda tx: tx.retry_outbox(ended.row, due, error))
@@ -147,17 +151,23 @@ class OutboxActor(Actor[OutboxMessage]):
                 return await self._set_status(services, issue, effect.status)
             case Comment():
                 await services.board.add_comment(issue, role=effect.role, text=effect.text, key=row.key)
+                hit("comment.posted")
             case OpenPullRequest():
                 pull = await services.forge.open_pull_request(effect.branch, title=effect.title, body=effect.body)
+                hit("pull.opened")
                 if row.task is not None:
                     await self._record_pull_request(row.task, PullRequestOpened(number=pull.number, url=pull.url))
+                    hit("pull.recorded")
             case EditPullRequest():
                 state = PullRequestState.CLOSED if effect.close else None
                 await services.forge.edit_pull_request(effect.number, title=effect.title, body=effect.body, state=state)
+                hit("pull.edited")
             case KeepPrComment():
                 await services.forge.keep_comment(effect.number, marker=MARKER, text=effect.text)
+                hit("pull.commented")
             case PostCommitStatus():
                 await services.forge.post_status(effect.status)
+                hit("ci-status.posted")
             case MarkMerged():
                 await self._mark_merged(services, effect)
             case Alert():
@@ -195,6 +205,7 @@ class OutboxActor(Actor[OutboxMessage]):
         target = states.state_for(status)
         if target is not None:
             await services.board.set_state(issue, target)
+            hit("status.shown")
         return None
 
     async def _states(self, services: Services) -> StatusMap:
@@ -210,6 +221,8 @@ class OutboxActor(Actor[OutboxMessage]):
         pull = await services.forge.mark_merged(effect.number, effect.sha)
         if pull.state is not PullRequestState.MERGED:
             raise PermanentError("forge", "mark merged", f"pull request {effect.number} is still {pull.state}")
+        hit("pull.merged")
         deleted = await services.mirror.delete_branch(effect.branch, expected=effect.head)
+        hit("branch.deleted")
         if deleted.result is not PushResult.PUSHED:
             _log.warning("branch kept", branch=effect.branch, outcome=deleted.result.value, detail=deleted.detail)

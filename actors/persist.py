@@ -16,6 +16,7 @@ from orch.core.effects import (
     Comment,
     EditPullRequest,
     EnterTrain,
+    ExpediteJob,
     KeepPrComment,
     MarkMerged,
     OpenPullRequest,
@@ -30,9 +31,10 @@ from orch.core.effects import (
     WakeSlots,
 )
 from orch.core.ids import IssueId, ProjectName, TaskRow
-from orch.core.messages import IssueRead, JobsWaiting, LandingHint, OutboxHint, TaskHint, TaskTouched, TriggerSet
+from orch.core.messages import IssueRead, JobsWaiting, LandingHint, OutboxHint, RepoTouched, TaskHint, TaskTouched, TriggerSet
 from orch.core.model import JobState, NewJob, Outcome, RowState, RunKind, RunMode, Task
 from orch.core.outbox import write_row
+from orch.core.stages import is_terminal
 from orch.core.turn import Decided
 from orch.ports import Tx
 
@@ -43,7 +45,7 @@ LOST_MAX = 3
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """Who is to look at the store after the commit. *cancel*: the task's own actor has something to end."""
+    """Who is to look at the store after the commit. *cancel*: the task's own actor has something to end; *ended*: it did."""
 
     project: ProjectName
     task: TaskRow | None = None
@@ -51,12 +53,13 @@ class Hints:
     repo: bool = False
     outbox: bool = False
     cancel: bool = False
+    ended: bool = False
 
 
 def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
     """Write *decided* and return the task as it now is in the store."""
     task = decided.task
-    slots = repo = outbox = cancel = False
+    slots = repo = outbox = cancel = ended = False
     for effect in decided.effects:
         match effect:
             case QueueJob():
@@ -66,9 +69,12 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
                     tx.requeue_job(job.id, mode=effect.mode, not_before=effect.not_before, at=at)
             case CancelJobs():
                 tx.cancel_jobs(task.row, at)
+            case ExpediteJob():
+                tx.expedite_job(task.row, effect.priority)
             case EnterTrain():
                 task = replace(task, train_seq=tx.next_train_seq(task.project))
             case RecordTransition():
+                ended |= is_terminal(effect.transition.target) and effect.transition.source is not effect.transition.target
                 tx.add_transition(effect.transition)
             case RecordVerdict():
                 tx.save_verdict(effect.verdict)
@@ -94,7 +100,7 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
             case _:
                 assert_never(effect)
     tx.save_task(task)
-    return task, Hints(project=task.project, task=task.row, slots=slots, repo=repo, outbox=outbox, cancel=cancel)
+    return task, Hints(project=task.project, task=task.row, slots=slots, repo=repo, outbox=outbox, cancel=cancel, ended=ended)
 
 
 def _new_job(task: Task, effect: QueueJob, at: datetime) -> NewJob:
@@ -139,6 +145,8 @@ def send_hints(router: Router, hints: Hints) -> None:
         router.outbox.tell(OutboxHint())
     if hints.task is not None:
         router.publisher.tell(TaskTouched(task=hints.task))
+        if hints.ended:
+            router.publisher.tell(RepoTouched(project=hints.project, turns=True))
         if hints.cancel:
             router.task(hints.task).tell(TaskHint())
 
@@ -155,7 +163,9 @@ def requeue_lost_agents(tx: Tx, row: TaskRow, at: datetime) -> bool:
         tx.save_run(replace(run, outcome=Outcome.CRASHED, detail=LOST, ended_at=at))
         if lost >= LOST_MAX:
             return False
-        tx.requeue_job(run.job, mode=RunMode.CONTINUATION, not_before=None, at=at)
+        job = tx.load_job(run.job)
+        mode = job.mode if job is not None and run.start_head is None else RunMode.CONTINUATION
+        tx.requeue_job(run.job, mode=mode, not_before=None, at=at)
     return True
 
 

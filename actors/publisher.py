@@ -14,12 +14,14 @@ import anyio
 from actors.actor import Actor
 from actors.mailbox import Mailbox
 from actors.world import World
-from orch.core.ids import TaskRow
-from orch.core.messages import BoardTouched, PublisherMessage, RunTouched, TaskTouched
+from orch.core.ids import ProjectName, TaskRow
+from orch.core.messages import BoardTouched, PublisherMessage, RepoTouched, RunTouched, TaskTouched
+from orch.core.model import Awaiting
 from orch.ports import Subscription
-from orch.snapshots import load_snapshot, load_task_view
+from orch.snapshots import Present, load_snapshot, load_task_view
 
 BEHIND_MAX = 64
+IN_LINE_MAX = 100
 
 
 class Viewer:
@@ -37,6 +39,11 @@ class Viewer:
             self._snapshot_due = True
         elif not self._snapshot_due:
             self._queue.append(change)
+        self._event.set()
+
+    def begin_again(self) -> None:
+        """Send the snapshot next: something changed that no task's view shows."""
+        self._snapshot_due = True
         self._event.set()
 
     async def receive(self) -> Mapping[str, object]:
@@ -76,14 +83,23 @@ class Publisher(Actor[PublisherMessage]):
             self._viewers.discard(viewer)
 
     async def snapshot(self) -> Mapping[str, object]:
-        seq, now = self._seq, self._world.clock.now()
-        state = await self._world.store.read(lambda tx: load_snapshot(tx, now))
+        seq, now, limits, projects = self._seq, self._world.clock.now(), self._world.limits, tuple(self._world.services)
+        present = self._present()
+        state = await self._world.store.read(lambda tx: load_snapshot(tx, now, projects=projects, limits=limits, present=present))
         return {"type": "snapshot", "seq": seq, **state}
+
+    def _present(self) -> Present:
+        return Present(projects=self._world.registry().projects, shortages=self._world.health.shortages)
 
     async def handle(self, message: PublisherMessage) -> None:
         match message:
             case TaskTouched() | RunTouched():
                 self._dirty.add(message.task)
+            case RepoTouched(turns=True):
+                self._dirty |= await self._in_line(message.project)
+            case RepoTouched():
+                for viewer in self._viewers:
+                    viewer.begin_again()
             case BoardTouched():
                 pass
             case _:
@@ -91,11 +107,23 @@ class Publisher(Actor[PublisherMessage]):
         if self.mailbox.pending() == 0 and self._dirty:
             await self._publish()
 
+    async def _in_line(self, project: ProjectName) -> set[TaskRow]:
+        """Return the first tasks that wait for an agent, where anybody looks."""
+        if not self._viewers:
+            return set()
+        waiting = await self._world.store.read(
+            lambda tx: tx.list_tasks(project=project, live=True, awaiting=(Awaiting.AGENT,), limit=IN_LINE_MAX)
+        )
+        return {task.row for task in waiting}
+
     async def _publish(self) -> None:
-        rows, now = frozenset(self._dirty), self._world.clock.now()
+        rows, now, limits = frozenset(self._dirty), self._world.clock.now(), self._world.limits
         views: list[Mapping[str, object] | None] = []
         if self._viewers:
-            views = await self._world.store.read(lambda tx: [load_task_view(tx, row, now) for row in sorted(rows)])
+            present = self._present()
+            views = await self._world.store.read(
+                lambda tx: [load_task_view(tx, row, now, limits=limits, present=present) for row in sorted(rows)]
+            )
         self._dirty -= rows
         self._seq += 1
         change = {"type": "change", "seq": self._seq, "tasks": [view for view in views if view is not None]}

@@ -25,11 +25,15 @@ from orch.core.decide_repo import (
     Enter,
     Forward,
     Land,
+    Later,
     Nothing,
     Refuse,
     Useless,
     choose_trigger,
+    decide_adoption,
     decide_trigger,
+    first_contact,
+    not_adopted,
     plan_landing,
     rejection_reason,
 )
@@ -38,6 +42,9 @@ from orch.core.effects import Comment, SetStatus
 from orch.core.errors import ExternalError, LeaseLost, StoreError
 from orch.core.ids import Epoch, InboxId, IssueId, ProjectName, TaskRow
 from orch.core.messages import (
+    Adopt,
+    AdoptionRead,
+    Answer,
     IssueChanged,
     IssueRead,
     IssueUnread,
@@ -46,6 +53,7 @@ from orch.core.messages import (
     RepoMessage,
     TaskHint,
     TriggerSet,
+    Verb,
 )
 from orch.core.model import (
     Activity,
@@ -55,6 +63,7 @@ from orch.core.model import (
     MergeLease,
     NewTask,
     Outcome,
+    Project,
     RowState,
     RunKind,
     Target,
@@ -64,6 +73,7 @@ from orch.core.render import render_qg0_failed, render_qg0_problem, render_trigg
 from orch.core.retry import backoff
 from orch.core.stages import Role
 from orch.core.statuses import BoardState, Status, map_states
+from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import Tx
 
@@ -105,20 +115,27 @@ class RepoActor(Actor[RepoMessage]):
         self._world = world
         self._router = router
         self._services = world.services[project]
-        self._project = self._services.project
         self._reading: dict[IssueId, Reading] = {}
         self._landing: UnderWay | None = None
         self._green: Candidate | None = None
         """The last candidate that passed its test; while it is still what would be built, it is not tested again."""
         self._resolving = False
 
+    @property
+    def _project(self) -> Project:
+        """The project as configuration has it now."""
+        return self._services.project
+
     async def started(self) -> None:
-        """Bury what crashed an earlier life, end the test run of its landing, and plan from the store."""
+        """Bury what crashed an earlier life, end the test run of its landing, take the baseline, and plan from the store."""
         failure, now = self._failure, self._world.clock.now()
 
         def work(tx: Tx) -> None:
             if failure is not None:
                 bury(tx, failure.letter, self._project.name, failure.error, now)
+            repo = tx.load_repo(self._project.name)
+            if repo.baseline_at is None:
+                tx.save_repo(replace(repo, baseline_at=first_contact(self._project, now)))
             for run in tx.list_runs(running=True):
                 if run.kind is RunKind.LAND and run.project == self._project.name:
                     tx.save_run(replace(run, outcome=Outcome.CANCELLED, detail="its landing was begun again", ended_at=now))
@@ -137,6 +154,10 @@ class RepoActor(Actor[RepoMessage]):
                 await self._issue_read(message)
             case IssueUnread():
                 self.children.start_soon(self._read_later, message)
+            case Adopt():
+                self.children.start_soon(self._read_for_adoption, message)
+            case AdoptionRead():
+                await self._adopt(message)
             case LandingHint():
                 await self._plan()
             case LandingEnded():
@@ -171,6 +192,7 @@ class RepoActor(Actor[RepoMessage]):
             retry_s = (error.retry_after if isinstance(error, ExternalError) else None) or backoff(reading.failures)
             self.mailbox.tell(IssueUnread(id=issue, inbox=inbox, error=str(error), retry_s=retry_s))
             return
+        hit("issue.read")
         self.mailbox.tell(IssueRead(id=issue, issue=found, states=states, activities=activities, comments=comments, inbox=inbox))
 
     async def _card(self, issue: IssueId) -> tuple[BoardIssue | None, list[Activity]]:
@@ -200,6 +222,7 @@ class RepoActor(Actor[RepoMessage]):
             self._read_soon(IssueChanged(issue=read.id))
             self._reading[read.id].inbox = [row for row in reading.inbox if row not in read.inbox]
         trigger, hints = await self._world.store.transact(lambda tx: self._enter(tx, read))
+        hit("issue.handled")
         if trigger is not None:
             self._router.task(trigger[0]).tell(trigger[1])
         if hints is not None:
@@ -213,7 +236,9 @@ class RepoActor(Actor[RepoMessage]):
         unhandled = tx.unhandled(project, [entry.id for entry in entries])
         column = read.issue.state_id if read.issue is not None else None
         live = tx.live_task(project, read.id)
-        chosen = choose_trigger(entries, unhandled, states, column, live=live is not None)
+        stop_door = self._world.limits.stop_status_enabled
+        baseline = tx.load_repo(project).baseline_at
+        chosen = choose_trigger(entries, unhandled, states, column, live=live is not None and stop_door, baseline=baseline)
         newest = live or tx.newest_task(project, read.id)
         if read.issue is None:
             tx.mark_handled(project, chosen.handled, now)
@@ -222,11 +247,16 @@ class RepoActor(Actor[RepoMessage]):
         entry = decide_trigger(chosen.trigger, read.issue, live, newest, self._world.limits)
         if isinstance(entry, Forward):
             return (entry.task, self._trigger(chosen, read, live)), None
+        if isinstance(entry, Later):
+            self._mark(tx, read)
+            return None, None
         tx.mark_handled(project, chosen.handled, now)
         self._mark(tx, read)
         match entry:
             case Enter():
-                return None, self._make_task(tx, read, chosen)
+                assert chosen.entry is not None
+                made = self._make_task(tx, read.issue, chosen.entry.actor)
+                return None, None if made is None else made[1]
             case Refuse():
                 language = self._project.language
                 told = [render_qg0_problem(p.field, p.value, p.low, p.high, language) for p in entry.problems]
@@ -257,10 +287,7 @@ class RepoActor(Actor[RepoMessage]):
             inbox=read.inbox,
         )
 
-    def _make_task(self, tx: Tx, read: IssueRead, chosen: Chosen) -> Hints | None:
-        issue = read.issue
-        assert issue is not None
-        assert chosen.entry is not None
+    def _make_task(self, tx: Tx, issue: BoardIssue, by: str) -> tuple[Task, Hints] | None:
         context = self._world.context(self._project.name)
         earlier = tx.newest_task(self._project.name, issue.id)
         task = tx.insert_task(
@@ -278,10 +305,10 @@ class RepoActor(Actor[RepoMessage]):
         )
         if task is None:
             return None
+        hit("task.created")
         if earlier is not None:
             self._drop_signs(tx, earlier)
-        _, hints = apply(tx, started(context, task, chosen.entry.actor), at=context.now)
-        return hints
+        return apply(tx, started(context, task, by), at=context.now)
 
     def _drop_signs(self, tx: Tx, earlier: Task) -> None:
         """What an ended task still wanted to show on the board would now be shown over its successor."""
@@ -297,6 +324,38 @@ class RepoActor(Actor[RepoMessage]):
         if status is not None:
             tell_world(tx, SetStatus(status=status), project=project, task=None, issue=issue, at=now)
         return Hints(project=project, outbox=True)
+
+    # -------------------------------------------------------------------------------------------- adoption
+
+    async def _read_for_adoption(self, adopt: Adopt) -> None:
+        """Read the issue, outside the actor's own loop; who asked is answered whatever comes of it."""
+        read = AdoptionRead(id=adopt.issue, issue=None, by=adopt.by, reply=adopt.reply)
+        try:
+            await self._states()
+            read = replace(read, issue=await self._services.board.fetch_issue(adopt.issue))
+        except (ExternalError, StoreError) as error:
+            read = replace(read, error=str(error))
+        self.mailbox.tell(read)
+
+    async def _adopt(self, read: AdoptionRead) -> None:
+        """Start the line for an issue because a person says so."""
+
+        def work(tx: Tx) -> tuple[Answer, Hints | None]:
+            project, issue = self._project.name, read.issue
+            if issue is None:
+                return not_adopted(read.id, read.error), None
+            live, newest = tx.live_task(project, issue.id), tx.newest_task(project, issue.id)
+            answer = decide_adoption(issue, live, newest, self._world.limits)
+            made = None if isinstance(answer, Answer) else self._make_task(tx, issue, read.by)
+            if isinstance(answer, Answer) or made is None:
+                return answer if isinstance(answer, Answer) else not_adopted(read.id, "a task was started meanwhile"), None
+            task, hints = made
+            return Answer(verb=Verb.DONE, text=f"{task.work_item} was started for {issue.id}", id=task.work_item), hints
+
+        answer, hints = await self._world.store.transact(work)
+        read.reply.answer(answer)
+        if hints is not None:
+            send_hints(self._router, hints)
 
     # -------------------------------------------------------------------------------------------- landing
 
@@ -346,6 +405,7 @@ class RepoActor(Actor[RepoMessage]):
             self.children.start_soon(self._resolve_intents)
         elif queued and (start := await self._world.store.transact(work)) is not None:
             lease, task = start
+            hit("landing.planned")
             self._landing = UnderWay(task=task.row, epoch=lease.epoch, scope=anyio.CancelScope())
             landing = Landing(self._world, self._router, self._services, lease, task, green=self._green)
             self.children.start_soon(self._land, landing, self._landing)
@@ -360,6 +420,7 @@ class RepoActor(Actor[RepoMessage]):
     async def _landing_ended(self, ended: LandingEnded) -> None:
         if self._landing is None or self._landing.epoch != ended.epoch:
             return
+        hit("landing.ended")
         task, self._landing = self._landing.task, None
         if ended.note:
             _log.info("pass ended", repo=self._project.name, task=int(task), detail=ended.note)

@@ -14,6 +14,7 @@ from typing import assert_never, final
 
 import anyio
 
+from actors import accounts
 from actors.actor import Actor, store_wait_s
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, send_hints
@@ -28,15 +29,19 @@ from orch.core.messages import (
     CommandSlotMessage,
     CommandVerdict,
     JobsWaiting,
+    LimitsChanged,
     RunClaimed,
     RunCommand,
     RunReleased,
 )
-from orch.core.model import Outcome, RunKind
+from orch.core.model import Outcome, RoleSettings, RunKind
+from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import Claimed, NothingToClaim, Tx
 
 POLL_S = 30.0
+ROOM_S = 10.0
+"""How long until the room is measured again where there was too little."""
 AWAY_S = 600.0
 """After this long a job whose project is not configured is looked at again."""
 _log = get_logger("slots")
@@ -44,47 +49,65 @@ _log = get_logger("slots")
 
 @final
 class AgentSlots(Actor[JobsWaiting]):
-    """``max_concurrency`` receivers on one mailbox; each holds one run at a time."""
+    """``max_concurrency`` receivers on one mailbox; each holds one run at a time.
+
+    A reload may add receivers; one beyond the limit finishes its run and claims nothing more.
+    """
 
     def __init__(self, mailbox: Mailbox[JobsWaiting], world: World, router: Router) -> None:
         super().__init__(mailbox)
         self._world = world
         self._router = router
-        self._wake = [anyio.Event() for _ in range(world.limits.max_concurrency)]
+        self._wake: list[anyio.Event] = []
+        self._held: Iterator[RunId] = iter(())
 
     async def started(self) -> None:
         """Give every slot its receiver; what an earlier life of this actor had started keeps its slot."""
         running = await self._world.store.read(lambda tx: tx.list_runs(running=True))
-        held = iter([run.id for run in running if run.kind is RunKind.AGENT])
-        for number in range(self._world.limits.max_concurrency):
-            self.children.start_soon(self._receive, number, held)
+        self._held = iter([run.id for run in running if run.kind is RunKind.AGENT])
+        self._fill_up()
+
+    def _fill_up(self) -> None:
+        for number in range(len(self._wake), self._world.limits.max_concurrency):
+            self._wake.append(anyio.Event())
+            self.children.start_soon(self._receive, number)
 
     async def handle(self, message: JobsWaiting) -> None:
         del message
+        self._fill_up()
         for event in self._wake:
             event.set()
 
-    async def _receive(self, number: int, held: Iterator[RunId]) -> None:
+    async def _receive(self, number: int) -> None:
         """One slot: claim, hand over, wait for the release; sleep when there is nothing."""
         failures = 0
         with closing(Mailbox[RunReleased](f"slot-{number}", hints=(RunReleased,))) as released:
-            for run in held:
+            for run in self._held:
                 await self._until_released(released, run)
             while True:
                 self._wake[number] = anyio.Event()
                 try:
-                    claimed = await self._claim()
+                    claimed = await self._next_run(number)
                     failures = 0
                     if isinstance(claimed, Claimed):
                         await self._hold(claimed, released)
                         continue
-                    wait_s = self._patience(claimed.due_at)
+                    wait_s = claimed
                 except (StoreError, OSError) as error:
                     failures += 1
                     wait_s = store_wait_s(failures)
                     _log.warning("nothing is claimed", error=str(error))
                 with anyio.move_on_after(wait_s):
                     await self._wake[number].wait()
+
+    async def _next_run(self, number: int) -> Claimed | float:
+        """Claim the next run, or return how long there will be none for this slot."""
+        if number >= self._world.limits.max_concurrency:
+            return POLL_S
+        if await self._world.measure_room():
+            return ROOM_S
+        claimed = await self._claim()
+        return claimed if isinstance(claimed, Claimed) else self._patience(claimed.due_at)
 
     async def _hold(self, claimed: Claimed, released: Mailbox[RunReleased]) -> None:
         """Hand a run to its task's actor and keep the slot for it."""
@@ -94,6 +117,7 @@ class AgentSlots(Actor[JobsWaiting]):
         except (MailboxFull, ActorDied) as error:
             refused = str(error)
         if not refused:
+            hit("job.handed")
             await self._until_released(released, run.id)
             return
         _log.error("not handed over", task=claimed.task.work_item, run=int(run.id), error=refused)
@@ -122,22 +146,28 @@ class AgentSlots(Actor[JobsWaiting]):
         now = self._world.clock.now()
 
         def work(tx: Tx) -> tuple[Claimed | NothingToClaim, Hints | None]:
-            claimed = tx.claim_job(now, self._world.limits)
+            registry = self._world.registry()
+            gate = accounts.look(tx, registry.projects.values(), now)
+            claimed = tx.claim_job(now, registry.limits, gate.closed)
             while isinstance(claimed, Claimed) and claimed.task.project not in self._world.services:
                 self._put_back(tx, claimed, AWAY_S, f"its project {claimed.task.project} is not configured")
-                claimed = tx.claim_job(now, self._world.limits)
+                claimed = tx.claim_job(now, registry.limits, gate.closed)
             if isinstance(claimed, NothingToClaim):
-                return claimed, None
+                due = [at for at in (claimed.due_at, gate.due_at) if at is not None]
+                return NothingToClaim(due_at=min(due, default=None)), None
+            hit("job.claiming")
             context = self._world.context(claimed.task.project)
-            role = context.project.roles.get(claimed.job.role)
-            if role is not None:
-                log = str(self._world.run_dir(claimed.run.id) / "output.log")
-                tx.save_run(replace(claimed.run, agent=role.agent, model=role.model, log_path=log))
+            role = context.project.roles.get(claimed.job.role, RoleSettings())
+            log = str(self._world.run_dir(claimed.run.id) / "output.log")
+            tx.save_run(replace(claimed.run, agent=role.agent, model=role.model, log_path=log))
+            if role.agent in gate.trying:
+                accounts.begin_try(tx, role.agent, claimed.run.id)
             _, hints = apply(tx, launched(context, claimed.task, claimed.job, claimed.run), at=now)
             return claimed, hints
 
         claimed, hints = await self._world.store.transact(work)
         if hints is not None:
+            hit("job.claimed")
             send_hints(self._router, hints)
         return claimed
 
@@ -159,13 +189,27 @@ class CommandSlots(Actor[CommandSlotMessage]):
         self._log = get_logger("command")
         self._queue: Mailbox[RunCommand] = Mailbox("command-queue")
         self._waiting: dict[RunId, tuple[RunCommand, anyio.CancelScope]] = {}
+        self._idle: dict[int, anyio.CancelScope | None] = {}
+        """Each receiver by its number, with the scope that it waits in while it is idle."""
 
     async def started(self) -> None:
-        for _ in range(self._world.limits.test_slots):
-            self.children.start_soon(self._receive)
+        self._fit()
+
+    def _fit(self) -> None:
+        """Start receivers that a reload has allowed; send idle ones beyond the limit home, busy ones go when they are done."""
+        for number in range(self._world.limits.test_slots):
+            if number not in self._idle:
+                self._idle[number] = None
+                self.children.start_soon(self._receive, number)
+        for number, scope in self._idle.items():
+            if number >= self._world.limits.test_slots and scope is not None:
+                scope.cancel()
 
     async def handle(self, message: CommandSlotMessage) -> None:
+        self._fit()
         match message:
+            case LimitsChanged():
+                pass
             case RunCommand():
                 if message.run not in self._waiting:
                     self._waiting[message.run] = (message, anyio.CancelScope())
@@ -182,14 +226,27 @@ class CommandSlots(Actor[CommandSlotMessage]):
         for run in tuple(self._waiting):
             self._answer(run, CommandReport(verdict=CommandVerdict.INTERRUPTED, tail="the daemon's command slots were restarted"))
 
-    async def _receive(self) -> None:
+    async def _receive(self, number: int) -> None:
         """One slot: it is held while its command runs, which is the limit."""
-        while True:
-            message = await self._queue.receive()
+        while number < self._world.limits.test_slots:
+            message = None
+            with anyio.CancelScope() as idle:
+                self._idle[number] = idle
+                message = await self._queue.receive()
+            if message is None:
+                break
+            self._idle[number] = None
             report = CommandReport(verdict=CommandVerdict.INTERRUPTED)
             with self._waiting[message.run][1]:
                 report = await self._run(message)
+                hit("command.ended")
             self._answer(message.run, report)
+        del self._idle[number]
+
+    async def _until_room(self) -> None:
+        """A checkout on a disk that is all but full would only fail, and be held against what it is for."""
+        while self._world.health.shortages and await self._world.measure_room():
+            await self._world.clock.sleep(ROOM_S)
 
     def _answer(self, run: RunId, report: CommandReport) -> None:
         message, _ = self._waiting.pop(run)
@@ -201,6 +258,8 @@ class CommandSlots(Actor[CommandSlotMessage]):
 
     async def _run(self, message: RunCommand) -> CommandReport:
         services = self._world.services[message.project]
+        if message.prepare:
+            await self._until_room()
         try:
             log_dir = self._world.run_dir(message.run)
             async with services.mirror.checkout(message.sha, f"run-{int(message.run)}") as tree:
@@ -209,6 +268,7 @@ class CommandSlots(Actor[CommandSlotMessage]):
                     prepared = await self._command(message, setup, tree, log_dir / "setup.log")
                     if prepared.verdict is not CommandVerdict.GREEN:
                         return prepared
+                hit("command.checked-out")
                 return await self._command(message, message.command, tree, log_dir / "output.log")
         except (ExternalError, StoreError, OSError) as error:
             return CommandReport(verdict=CommandVerdict.INFRA, tail=str(error))

@@ -19,6 +19,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from actors.actor import Actor, Failure, guard, store_wait_s
+from actors.caretaker import Caretaker
 from actors.desk import DeskActor
 from actors.intake import IntakeActor
 from actors.mailbox import Mailbox, OneReply
@@ -35,6 +36,7 @@ from orch.core.ids import ProjectName, TaskRow
 from orch.core.messages import (
     Answer,
     Asked,
+    CaretakerMessage,
     CommandSlotMessage,
     DeskMessage,
     Handle,
@@ -43,11 +45,15 @@ from orch.core.messages import (
     IssueChanged,
     JobsWaiting,
     LandingHint,
+    LimitsChanged,
+    LookAround,
     OutboxHint,
     OutboxMessage,
     PersonCommand,
     PublisherMessage,
     RepoMessage,
+    RepoReached,
+    RepoTouched,
     SlotMessage,
     TaskHint,
     TaskLanded,
@@ -55,6 +61,7 @@ from orch.core.messages import (
     TaskTouched,
 )
 from orch.core.model import Awaiting
+from orch.core.vitals import Vitals
 from orch.logs import get_logger
 from orch.ports import Feed, Tx
 
@@ -76,13 +83,15 @@ class Supervisor:
         self._group: TaskGroup
         self._tasks: dict[TaskRow, Mailbox[TaskMessage]] = {}
         self._repos: dict[ProjectName, Mailbox[RepoMessage]] = {}
-        self._not_ready: dict[str, str] = {"actors": "starting"}
+        self._health = world.health
+        self._health.trouble("actors", "starting")
         self._desk: Mailbox[DeskMessage] = Mailbox("desk", size=256)
         self.slots: Mailbox[SlotMessage] = Mailbox("slots", size=16, hints=(JobsWaiting,))
-        self.commands: Mailbox[CommandSlotMessage] = Mailbox("commands")
+        self.commands: Mailbox[CommandSlotMessage] = Mailbox("commands", hints=(LimitsChanged,))
+        self._caretaker: Mailbox[CaretakerMessage] = Mailbox("caretaker", size=256, hints=(LookAround, RepoReached))
         self.outbox: Mailbox[OutboxMessage] = Mailbox("outbox", hints=(OutboxHint,))
         self.intake: Mailbox[IntakeMessage] = Mailbox("intake", size=16, hints=(InboxHint,))
-        self.publisher: Mailbox[PublisherMessage] = Mailbox("publisher", size=4096, hints=(TaskTouched,))
+        self.publisher: Mailbox[PublisherMessage] = Mailbox("publisher", size=4096, hints=(TaskTouched, RepoTouched))
         self._publisher = Publisher(self.publisher, world)
 
     # -------------------------------------------------------------------------------------------- life
@@ -95,7 +104,15 @@ class Supervisor:
                 await self._start()
                 task_status.started()
         finally:
-            fixed: tuple[Mailbox[Any], ...] = (self._desk, self.slots, self.commands, self.outbox, self.intake, self.publisher)
+            fixed: tuple[Mailbox[Any], ...] = (
+                self._desk,
+                self.slots,
+                self.commands,
+                self.outbox,
+                self.intake,
+                self.publisher,
+                self._caretaker,
+            )
             for mailbox in (*fixed, *self._tasks.values(), *self._repos.values()):
                 mailbox.close()
 
@@ -110,12 +127,15 @@ class Supervisor:
         await self._wake_tasks()
         self._keep(self.slots, lambda _: AgentSlots(self.slots, world, self))
         self._keep(self.intake, lambda _: IntakeActor(self.intake, world, self))
-        self._not_ready.pop("actors", None)
+        self._keep(self._caretaker, lambda _: Caretaker(self._caretaker, world, self))
+        self._health.cleared("actors")
 
     async def _wake_tasks(self) -> None:
         """Start the actors of the tasks that have something of the daemon's own to go on with; the rest sleep."""
-        tasks = await self._world.store.read(lambda tx: tx.list_tasks(live=True, awaiting=UNDER_WAY, limit=1_000_000))
-        for task in tasks:
+        busy, ended = await self._world.store.read(
+            lambda tx: (tx.list_tasks(live=True, awaiting=UNDER_WAY, limit=1_000_000), tx.unswept())
+        )
+        for task in (*busy, *ended):
             if task.park is None and task.project in self._world.services:
                 self.task(task.row).tell(TaskHint())
 
@@ -147,6 +167,7 @@ class Supervisor:
             if failure is None:
                 return
             last = failure
+            self._health.crashed(mailbox.name.partition("-")[0])
             now = self._world.clock.monotonic()
             often = len(crashes) == RESTARTS and now - crashes[0] <= WITHIN_S
             crashes.append(now)
@@ -157,9 +178,9 @@ class Supervisor:
             if give_up is not None:
                 await give_up(failure)
                 return
-            self._not_ready[mailbox.name] = failure.error
+            self._health.trouble(mailbox.name, failure.error)
             await self._world.clock.sleep(PAUSE_S)
-            self._not_ready.pop(mailbox.name, None)
+            self._health.cleared(mailbox.name)
 
     # -------------------------------------------------------------------------------------------- Router
 
@@ -222,7 +243,20 @@ class Supervisor:
         return await reply.wait(ASK_S, type(command).__name__)
 
     def ready(self) -> Mapping[str, str]:
-        return dict(self._not_ready)
+        return self._health.vitals().not_ready
+
+    def vitals(self) -> Vitals:
+        return self._health.vitals()
+
+    def configured(self) -> None:
+        """A reload has replaced the registry: whoever waits looks again."""
+        self.slots.tell(JobsWaiting())
+        self.commands.tell(LimitsChanged())
+        self._caretaker.tell(LookAround())
+        for repo in self._repos.values():
+            repo.tell(LandingHint())
+        for task in self._tasks.values():
+            task.tell(TaskHint())
 
     @property
     def feed(self) -> Feed:

@@ -18,22 +18,27 @@ from typing import assert_never, final
 
 import anyio
 
+from actors import accounts
 from actors.actor import Actor, Failure
 from actors.attempt import Attempt, load_assignment
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, send_hints
+from actors.sweep import sweep
 from actors.world import Router, World
-from orch.core import decide_evidence, decide_person, decide_task
+from orch.core import decide_control, decide_evidence, decide_person, decide_task, resuming
 from orch.core.effects import RequeueJob
+from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import RunId, Sha, TaskRow
 from orch.core.messages import (
     Answer,
     CancelCommand,
+    CauseCleared,
     CiReported,
     CommandFinished,
     CommandReport,
     CommandVerdict,
     Decide,
+    Decision,
     IssueChanged,
     JobsWaiting,
     LandingRefused,
@@ -42,16 +47,22 @@ from orch.core.messages import (
     RunCommand,
     RunEnded,
     RunReleased,
+    SendBack,
     TaskHint,
     TaskLanded,
     TaskMessage,
+    TaskTouched,
     TriggerSet,
     Verb,
 )
 from orch.core.model import IntentKind, Outcome, Project, RowState, Run, RunKind, Task
+from orch.core.render import render_staging_report
+from orch.core.retry import backoff
 from orch.core.stages import is_terminal
 from orch.core.stopping import window_closed
 from orch.core.turn import Context, Decided
+from orch.failpoints import hit
+from orch.logs import get_logger
 from orch.ports import Tx
 
 IDLE_S = 30.0
@@ -83,10 +94,14 @@ class UnderWay:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Look:
-    """What the store says of the task: the command it calls for, and those of the given attempts that are over."""
+    """What the store says of the task: the command it calls for, and those of the given attempts that are over.
+
+    *ended* is the task itself where it is terminal and not cleaned up after.
+    """
 
     wanted: tuple[RunKind, Sha] | None
     over: tuple[RunId, ...]
+    ended: Task | None = None
 
 
 class TaskActor(Actor[TaskMessage]):
@@ -107,9 +122,10 @@ class TaskActor(Actor[TaskMessage]):
         self._alone = anyio.Lock()
         """Held by the attempt that has the working copy: one that was cancelled keeps it until its archive is made."""
         self._command: UnderWay | None = None
+        self._sweeping = False
 
     def may_retire(self) -> bool:
-        return not self._attempts and self._command is None
+        return not self._attempts and self._command is None and not self._sweeping
 
     async def started(self) -> None:
         if self._failure is not None:
@@ -121,10 +137,15 @@ class TaskActor(Actor[TaskMessage]):
             case RunClaimed():
                 await self._begin(message)
             case RunEnded():
+                hit("run.ended")
                 await self._decide(lambda tx, context, task: _end_run(tx, context, task, message))
+                hit("run.recorded")
                 self._router.slots.tell(JobsWaiting())  # until now the run counted as running: its place is free
+            case CommandFinished() if self._has_staging_to_report(message):
+                self.children.start_soon(self._report_staging, message)
             case CommandFinished():
                 await self._decide(lambda tx, context, task: _end_command(tx, context, task, message))
+                hit("command.recorded")
                 if self._command is not None and self._command.run == message.run:
                     self._command = None
             case PullRequestOpened():
@@ -134,11 +155,13 @@ class TaskActor(Actor[TaskMessage]):
             case LandingRefused():
                 await self._decide(lambda _, context, task: decide_evidence.landing_refused(context, task, message))
             case Decide():
-                answer = await self._decide(lambda tx, context, task: _person_decided(tx, context, task, message))
-                if message.reply is not None:
-                    message.reply.answer(answer or Answer(verb=Verb.NOTHING, text="nothing to do"))
+                await self._answer(message, lambda tx, context, task: _person_decided(tx, context, task, message))
+            case SendBack():
+                await self._answer(message, lambda tx, context, task: _sent_back(tx, context, task, message))
             case TriggerSet():
                 await self._trigger(message)
+            case CauseCleared():
+                await self._decide(_cause_cleared)
             case TaskLanded() | TaskHint():
                 pass
             case _:
@@ -169,6 +192,22 @@ class TaskActor(Actor[TaskMessage]):
             send_hints(self._router, hints)
         return answer
 
+    async def _answer(self, command: Decide | SendBack, decide: Deciding) -> None:
+        """Decide for a person who waits. What the store cannot take now they are told at once; STOP alone is tried on."""
+        try:
+            answer = await self._decide(decide)
+        except StoreError as error:
+            stop = isinstance(command, Decide) and command.decision is Decision.STOP
+            more = "STOP is tried again until it is recorded" if stop else "nothing was done, try again later"
+            if command.reply is not None:
+                command.reply.answer(Answer(verb=Verb.UNAVAILABLE, text=f"The store cannot write: {more}: {error}"))
+            if stop or command.reply is None:
+                raise
+            return
+        hit("decision.recorded")
+        if command.reply is not None:
+            command.reply.answer(answer or Answer(verb=Verb.NOTHING, text="nothing to do"))
+
     async def _trigger(self, trigger: TriggerSet) -> None:
         """Handle a board trigger; one that met a task that has ended meanwhile is the repo's again (it may start a new one)."""
         task = await self._world.store.read(lambda tx: tx.load_task(self._row))
@@ -177,6 +216,7 @@ class TaskActor(Actor[TaskMessage]):
                 self._router.repo(task.project).tell(IssueChanged(issue=task.issue, inbox=row))
             return
         await self._decide(lambda tx, context, task: _triggered(tx, context, task, trigger))
+        hit("trigger.handled")
 
     # -------------------------------------------------------------------------------------------- after a crash
 
@@ -225,6 +265,7 @@ class TaskActor(Actor[TaskMessage]):
         if attempt is None:
             claimed.slot.tell(RunReleased(run=claimed.run))
             return
+        hit("run.begun")
         scope = anyio.CancelScope()
         self._attempts[claimed.run] = scope
         self.children.start_soon(self._execute, attempt, claimed, scope)
@@ -237,6 +278,7 @@ class TaskActor(Actor[TaskMessage]):
         finally:
             del self._attempts[claimed.run]
             claimed.slot.tell(RunReleased(run=claimed.run))
+            self.mailbox.tell(TaskHint())  # what waited for the end of the run may begin
 
     # -------------------------------------------------------------------------------------------- what should be under way
 
@@ -250,15 +292,55 @@ class TaskActor(Actor[TaskMessage]):
             if look.wanted != (self._command.kind, self._command.sha):
                 self._router.commands.tell(CancelCommand(run=self._command.run))
             return
+        if look.ended is not None and not self._attempts and not self._sweeping:
+            self._sweeping = True
+            self.children.start_soon(self._sweep, look.ended)
         if look.wanted is None:
             return
         started = await self._world.store.transact(self._start_run)
         if isinstance(started, Hints):
             send_hints(self._router, started)
         elif started is not None:
+            hit("command.wanted")
             self._command = _under_way(started)
             project = self._world.services[started.project].project
             self._router.commands.tell(_run_command(started, self._command.sha, project, self.mailbox))
+
+    async def _sweep(self, task: Task) -> None:
+        """Clean up after the task, again and again until it is done; then a card that waited for it is looked at."""
+        failures = 0
+        while True:
+            try:
+                await sweep(self._world, self._world.services[task.project], task)
+                break
+            except (ExternalError, StoreError) as error:
+                failures += 1
+                get_logger("sweep").warning("again", task=task.work_item, error=str(error), failures=failures)
+                await self._world.clock.sleep(backoff(failures))
+        self._sweeping = False
+        self._router.publisher.tell(TaskTouched(task=task.row))
+        self._router.repo(task.project).tell(IssueChanged(issue=task.issue))
+
+    def _has_staging_to_report(self, finished: CommandFinished) -> bool:
+        """Say whether the staging command gave a verdict that is not on the branch yet."""
+        mine = self._command is not None and self._command.run == finished.run and self._command.kind is RunKind.STAGING
+        return mine and finished.head is None and finished.report.verdict in (CommandVerdict.GREEN, CommandVerdict.RED)
+
+    async def _report_staging(self, finished: CommandFinished) -> None:
+        """Write ``09-staging.md`` onto the branch, then hand the result in; a branch that has moved goes without."""
+        task = await self._world.store.read(lambda tx: tx.load_task(self._row))
+        head: Sha | None = None
+        if task is not None and task.head == finished.sha:
+            services = self._world.services[task.project]
+            ok = finished.report.verdict is CommandVerdict.GREEN
+            text = render_staging_report(finished.sha, finished.report.tail, services.project.language, ok=ok)
+            try:
+                head = await services.mirror.write_artefact(
+                    task.branch, finished.sha, task.work_item, name="09-staging.md", text=text
+                )
+            except (ExternalError, StoreError) as error:
+                get_logger("task").warning("staging report not written", task=task.work_item, error=str(error))
+        self.mailbox.tell(replace(finished, head=head or finished.sha))
 
     async def _look(self) -> Look:
         mine = tuple(self._attempts)
@@ -269,7 +351,8 @@ class TaskActor(Actor[TaskMessage]):
             over = tuple(run for run, stored in runs.items() if stored is None or stored.outcome is not None)
             if task is None or task.project not in self._world.services:
                 return Look(wanted=None, over=over)
-            return Look(wanted=decide_evidence.wants(task, self._world.context(task.project)), over=over)
+            ended = task if is_terminal(task.stage) and not task.swept else None
+            return Look(wanted=decide_evidence.wants(task, self._world.context(task.project)), over=over, ended=ended)
 
         return await self._world.store.read(work)
 
@@ -285,14 +368,15 @@ class TaskActor(Actor[TaskMessage]):
         kind, sha = wanted
         kept = _kept_from_deploying(tx, context, task) if kind is RunKind.DEPLOY else None
         if kept is not None:
-            return apply(tx, kept, at=context.now)[1]
+            return apply(tx, kept, at=context.now)[1] if kept.changed else None
         run = replace(tx.start_run(task, kind=kind, job=None, role=None, at=context.now), start_head=sha)
         tx.save_run(run)
         return run
 
 
 def _kept_from_deploying(tx: Tx, context: Context, task: Task) -> Decided | None:
-    """A STOP that came before the deploy was started is carried out; a deploy that was cut off is parked, never guessed about.
+    """A STOP that came before the deploy was started is carried out; a deploy that was cut off is parked, never guessed about;
+    under a freeze none is started.
 
     Nothing of it is under way here, so a run that was started since the deploy was last decided on is one that a crash cut off.
     """
@@ -301,7 +385,8 @@ def _kept_from_deploying(tx: Tx, context: Context, task: Task) -> Decided | None
     decided_at = max((line.at for line in tx.list_transitions(task.row) if line.cause in DECIDES_DEPLOY), default=task.created_at)
     tried = [run for run in tx.list_runs(task=task.row) if run.kind is RunKind.DEPLOY and run.started_at >= decided_at]
     if not tried or task.landed is None:
-        return None
+        freeze = None if task.exempt else tx.load_repo(task.project).freeze
+        return None if freeze is None else decide_control.deploy_frozen(context, task, freeze)
     report = CommandReport(verdict=CommandVerdict.INTERRUPTED, tail="the daemon ended while the deploy was running")
     cut_off = CommandFinished(run=tried[-1].id, attempt=task.attempt, sha=task.landed, report=report)
     return decide_evidence.command_finished(context, task, tried[-1], cut_off)
@@ -349,6 +434,8 @@ def _end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
     run = _with_result(tx, run, ended, context.now)
     ended = replace(ended, result=replace(ended.result, cost_usd=run.cost_usd))
     tx.save_run(run)
+    hit("run.recording")
+    ended = accounts.after_run(tx, context, task, run, ended)
     decided = decide_task.run_ended(context, task, job, run, ended)
     if not any(isinstance(effect, RequeueJob) for effect in decided.effects):
         end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
@@ -365,7 +452,7 @@ def _with_result(tx: Tx, run: Run, ended: RunEnded, now: datetime) -> Run:
     return replace(
         run,
         outcome=result.outcome,
-        detail=(ended.infrastructure or result.detail or (ended.refusal.reason if ended.refusal else ""))[:2000],
+        detail=(ended.infrastructure or ended.setup or result.detail or (ended.refusal.reason if ended.refusal else ""))[:2000],
         session=None if result.session_lost else result.session,
         session_cost_usd=result.session_cost_usd,
         usage=result.usage,
@@ -396,6 +483,12 @@ def _end_command(tx: Tx, context: Context, task: Task, finished: CommandFinished
     return decide_evidence.command_finished(context, task, run, finished)
 
 
+def _cause_cleared(tx: Tx, context: Context, task: Task) -> Decided:
+    newest = tx.list_jobs(task=task.row)
+    active = tx.active_job(task.row) is not None
+    return resuming.cause_cleared(context, task, active=active, job=newest[-1] if newest else None)
+
+
 def _is_landing(tx: Tx, task: Task) -> bool:
     """Say whether an intent to land the task is open: then STOP waits for what becomes of it."""
     return any(intent.kind is IntentKind.LAND and intent.task == task.row for intent in tx.open_intents(task.project))
@@ -403,7 +496,13 @@ def _is_landing(tx: Tx, task: Task) -> bool:
 
 def _person_decided(tx: Tx, context: Context, task: Task, command: Decide) -> Decided:
     active = tx.active_job(task.row) is not None
-    return decide_person.decided(context, task, command, active=active, landing=_is_landing(tx, task))
+    last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
+    landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
+    return decide_person.decided(context, task, command, active=active, landing=landing, freeze=freeze, last=last)
+
+
+def _sent_back(tx: Tx, context: Context, task: Task, command: SendBack) -> Decided:
+    return decide_control.sent_back(context, task, command, landing=_is_landing(tx, task))
 
 
 def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Decided:
@@ -414,4 +513,5 @@ def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Dec
         return Decided(task=task)
     tx.mark_handled(task.project, trigger.entries, context.now)
     active = tx.active_job(task.row) is not None
-    return decide_person.triggered(context, task, trigger, active=active, landing=_is_landing(tx, task))
+    landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
+    return decide_person.triggered(context, task, trigger, active=active, landing=landing, freeze=freeze)

@@ -1,14 +1,16 @@
 """What every actor is given: the ports, and how to reach the other actors.
 
 Owns: the bundle of ports per daemon (``World``) and per project (``Services``), and the ``Router``.
-Rule: made once by the composition root; nothing in it is replaced while the daemon runs.
+Rule: made once by the composition root. What a reload may change is asked of ``registry`` each time: no actor keeps a copy of a
+project or of the limits beyond the run, landing or decision that it is about.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, final
 
+from actors.health import Health
 from orch.core.effects import Alert
 from orch.core.ids import ProjectName, RunId, TaskRow
 from orch.core.messages import (
@@ -21,7 +23,8 @@ from orch.core.messages import (
     SlotMessage,
     TaskMessage,
 )
-from orch.core.model import Limits, Project
+from orch.core.model import Limits, Project, Registry
+from orch.core.room import Shortage, shortages
 from orch.core.turn import Context
 from orch.ports import (
     AgentAdapter,
@@ -33,6 +36,7 @@ from orch.ports import (
     Mirror,
     Processes,
     Prompts,
+    Room,
     Store,
     Workspace,
 )
@@ -47,13 +51,17 @@ class Notifier(Protocol):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """One project's ports."""
+    """One project's ports, and its entry as configuration has it now."""
 
-    project: Project
+    configured: Callable[[], Project]
     board: Board
     forge: Forge
     mirror: Mirror
     workspace: Workspace
+
+    @property
+    def project(self) -> Project:
+        return self.configured()
 
 
 @final
@@ -63,7 +71,7 @@ class World:
 
     store: Store
     clock: Clock
-    limits: Limits
+    registry: Callable[[], Registry]
     services: Mapping[ProjectName, Services]
     processes: Processes
     adapters: Mapping[str, AgentAdapter]
@@ -73,6 +81,17 @@ class World:
     notifier: Notifier
     run_dir: Callable[[RunId], Path]
     home_of: Callable[[TaskRow], Path]
+    room: Room
+    health: Health = field(default_factory=Health)
+
+    @property
+    def limits(self) -> Limits:
+        return self.registry().limits
+
+    async def measure_room(self) -> tuple[Shortage, ...]:
+        """Return what there is too little of to begin anything, as it is now; health shows it."""
+        self.health.shortages = shortages(await self.room.measure(), self.limits)
+        return self.health.shortages
 
     def context(self, project: ProjectName) -> Context:
         """Return what a decision about *project* is given, now."""

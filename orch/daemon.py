@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +18,14 @@ from typing import final
 import anyio
 from anyio.abc import TaskStatus
 
+from actors.health import Health, WatchedStore
 from actors.supervisor import Supervisor
 from actors.world import Services, World
 from orch import __version__, logs
 from orch.adapters.agents.claude import ClaudeAdapter
 from orch.adapters.agents.command import CommandAdapter
 from orch.adapters.agents.scripted import ScriptedAdapter
+from orch.adapters.backup import BackgroundBackups, Backups, resume_from_backup
 from orch.adapters.clock import SystemClock
 from orch.adapters.commands import ProjectCommands
 from orch.adapters.git import Git, GitMirror, GitWorkspace
@@ -32,14 +34,16 @@ from orch.adapters.local_forge import LocalForge
 from orch.adapters.notices import LogNotifier
 from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.prompts import JinjaPrompts
+from orch.adapters.room import HostRoom
 from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.options import ServeOptions
 from orch.config import ProjectOptions, Settings, check_services, in_repos, load, project_from_options
 from orch.core.errors import ConfigError
-from orch.core.ids import RunId, TaskRow
-from orch.core.model import Limits, Project, RoleSettings
+from orch.core.ids import ProjectName, RunId, TaskRow
+from orch.core.model import Project, Registry, RoleSettings
 from orch.failpoints import hit
-from orch.ports import AgentAdapter, Clock, Store, Tx, WorkspaceSpec
+from orch.ports import AgentAdapter, BackupDesk, Clock, Store, Tx, WorkspaceSpec
+from orch.reload import Configuration, Reading
 from orch.web.app import Web, create_app
 from orch.web.auth import load_or_make_token
 from orch.web.deps import WebDeps
@@ -127,6 +131,18 @@ def check_agents(projects: tuple[Project, ...], adapters: Mapping[str, AgentAdap
                 raise ConfigError(f"project {project.name}: role {role}: {missing}")
 
 
+def make_configuration(plan: Plan, reread: Callable[[], Plan] | None, adapters: Mapping[str, AgentAdapter]) -> Configuration:
+    """Return the plan as what is in force; *reread* makes a new plan out of the same options."""
+
+    def again() -> Reading:
+        assert reread is not None
+        new = reread()
+        check_agents(new.projects, adapters)
+        return new.settings, new.projects, new.warnings
+
+    return Configuration(plan.settings, plan.projects, reread=None if reread is None else again)
+
+
 def check_built_in(projects: tuple[Project, ...]) -> None:
     """Raise ConfigError for a project on a service that this version does not speak to."""
     for project in projects:
@@ -135,19 +151,23 @@ def check_built_in(projects: tuple[Project, ...]) -> None:
                 raise ConfigError(f"project {project.name}: {kind} = {name!r} is not built in yet: use {kind} = 'local'")
 
 
-def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, AgentAdapter]) -> World:
-    """Make every adapter of the plan."""
-    data_dir, limits = plan.data_dir, plan.settings.limits()
+def build_world(
+    plan: Plan, registry: Callable[[], Registry], store: Store, clock: Clock, adapters: Mapping[str, AgentAdapter]
+) -> World:
+    """Make every adapter of the plan; what a reload may change is asked of *registry*."""
+    data_dir, health = plan.data_dir, Health()
+    store = WatchedStore(store, health)
     processes = ProcessTree(namespace=namespace_of(data_dir))
-    commands = ProjectCommands(processes, home=data_dir / "home", grace_s=limits.stop_grace_s)
+    commands = ProjectCommands(processes, home=data_dir / "home", grace=lambda: registry().limits.stop_grace_s)
     prompts = JinjaPrompts(plan.settings.prompts_dir)
     prompts.check()
-    git = Git()
-    services = {project.name: _services(project, plan, store, clock, git, commands) for project in plan.projects}
+    git = Git(label=f"{namespace_of(data_dir)}/git")
+    made = [_services(project, plan, store, clock, git, commands) for project in plan.projects]
+    services = {each.project.name: replace(each, configured=partial(_configured, registry, each.project.name)) for each in made}
     return World(
         store=store,
         clock=clock,
-        limits=limits,
+        registry=registry,
         services=services,
         processes=processes,
         adapters=adapters,
@@ -157,7 +177,13 @@ def build_world(plan: Plan, store: Store, clock: Clock, adapters: Mapping[str, A
         notifier=LogNotifier(),
         run_dir=partial(_run_dir, data_dir),
         home_of=partial(_home_of, data_dir),
+        room=HostRoom(data_dir),
+        health=health,
     )
+
+
+def _configured(registry: Callable[[], Registry], name: ProjectName) -> Project:
+    return registry().projects[name]
 
 
 def _services(project: Project, plan: Plan, store: Store, clock: Clock, git: Git, commands: ProjectCommands) -> Services:
@@ -171,7 +197,7 @@ def _services(project: Project, plan: Plan, store: Store, clock: Clock, git: Git
     )
     workspace = GitWorkspace(plan.data_dir, mirror, commands, may_push=partial(_is_current, store), now=clock.now)
     board = LocalBoard(store, project.name, clock)
-    return Services(project=project, board=board, forge=forge, mirror=mirror, workspace=workspace)
+    return Services(configured=lambda: project, board=board, forge=forge, mirror=mirror, workspace=workspace)
 
 
 async def _is_current(store: Store, spec: WorkspaceSpec) -> bool:
@@ -202,12 +228,17 @@ async def run_daemon(
     *,
     stop: anyio.Event | None = None,
     announce: bool = False,
+    reread: Callable[[], Plan] | None = None,
     task_status: TaskStatus[str] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a daemon until *stop*, SIGTERM or SIGINT; its address is reported as the task's status."""
+    """Run a daemon until *stop*, SIGTERM or SIGINT; its address is reported as the task's status.
+
+    SIGHUP takes the configuration over that *reread* returns.
+    """
     logs.register_secrets(plan.settings.secrets())
     adapters = make_adapters()
     check_agents(plan.projects, adapters)
+    configuration = make_configuration(plan, reread, adapters)
     stop = stop or anyio.Event()
     with bind_socket(plan.settings.host, plan.settings.port) as listener, hold_data_dir(plan.data_dir):
         hit("start.locked")
@@ -215,14 +246,20 @@ async def run_daemon(
         store = await SqliteStore.open(plan.data_dir / DATABASE, clock=clock)
         async with store:
             hit("start.opened")
-            world = build_world(plan, store, clock, adapters)
+            world = build_world(plan, configuration.registry, store, clock, adapters)
             await _recover(world)
+            mirrors = {name: it.mirror for name, it in world.services.items() if isinstance(it.mirror, GitMirror)}
+            await _after_restore(plan, mirrors, store)
+            backups = BackgroundBackups(_backups(plan, store, mirrors, clock))
             supervisor = Supervisor(world)
-            deps = _web_deps(plan, world, supervisor, url_of(listener))
+            configuration.accepted = supervisor.configured
+            deps = _web_deps(plan, world, supervisor, url_of(listener), backups)
             app = create_app(deps)
             async with anyio.create_task_group() as group:
-                group.start_soon(_watch_signals, stop, world.limits)
-                group.start_soon(partial(_run_line, supervisor, app, listener, stop, world.limits, group.cancel_scope))
+                group.start_soon(_watch_signals, stop, world)
+                group.start_soon(_watch_hangups, configuration, world.health)
+                group.start_soon(backups.run)
+                group.start_soon(partial(_run_line, supervisor, app, listener, stop, world, group.cancel_scope))
                 link = _web_link(deps, world.clock)
                 await _announce(plan, url_of(listener), link if announce else "")
                 hit("start.ready")
@@ -244,19 +281,32 @@ async def _recover(world: World) -> None:
         log.warning("recovered", orphans=len(orphans), runs=len(recovered.runs), requeued=len(recovered.requeued))
 
 
+async def _after_restore(plan: Plan, mirrors: Mapping[ProjectName, GitMirror], store: Store) -> None:
+    """Where the data directory is a backup that was put back: bring it into line with the forge."""
+    taken = await resume_from_backup(plan.data_dir, mirrors, store)
+    if taken is not None:
+        logs.get_logger("start").warning(
+            "restored from a backup", branches={str(name): list(found) for name, found in taken.items()}
+        )
+
+
+def _backups(plan: Plan, store: SqliteStore, mirrors: Mapping[ProjectName, GitMirror], clock: Clock) -> Backups:
+    return Backups(copy_database=store.backup, mirrors=mirrors, data_dir=plan.data_dir, version=__version__, now=clock.now)
+
+
 async def _run_line(
-    supervisor: Supervisor, app: Web, listener: Listener, stop: anyio.Event, limits: Limits, whole: anyio.CancelScope
+    supervisor: Supervisor, app: Web, listener: Listener, stop: anyio.Event, world: World, whole: anyio.CancelScope
 ) -> None:
     """Serve until *stop*: then the listener closes first, the actors end, and the database is closed by the caller."""
     async with anyio.create_task_group() as group:
         await group.start(supervisor.run)
-        await serve_web(app, listener, shutdown=stop, hub_close=app.hub_close, grace_s=limits.shutdown_grace_s / 2)
+        await serve_web(app, listener, shutdown=stop, hub_close=app.hub_close, grace_s=world.limits.shutdown_grace_s / 2)
         hit("stop.listener")
         group.cancel_scope.cancel()
     whole.cancel()
 
 
-def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str) -> WebDeps:
+def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str, backups: BackupDesk) -> WebDeps:
     settings = plan.settings
     admin = settings.admin_token.get_secret_value() if settings.admin_token is not None else ""
     token = load_or_make_token(plan.data_dir)
@@ -268,11 +318,11 @@ def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str) -> Web
         clock=world.clock,
         token=token,
         admin_token=admin,
-        limits=world.limits,
+        registry=world.registry,
         public_url=settings.public_url or url,
         version=__version__,
-        projects=plan.projects,
         require_token_for_reading=settings.host not in ("127.0.0.1", "::1", "localhost"),
+        backup=backups,
     )
 
 
@@ -294,7 +344,7 @@ async def _announce(plan: Plan, url: str, link: str) -> None:
         log.info("ready", url=url, projects=names, data_dir=str(plan.data_dir))
 
 
-async def _watch_signals(stop: anyio.Event, limits: Limits) -> None:
+async def _watch_signals(stop: anyio.Event, world: World) -> None:
     """First signal: stop in good order, with a hard deadline. Second signal: leave now."""
     if threading.current_thread() is not threading.main_thread():
         return
@@ -304,6 +354,15 @@ async def _watch_signals(stop: anyio.Event, limits: Limits) -> None:
                 os._exit(75)
             hit("stop.asked")
             stop.set()
-            watchdog = threading.Timer(limits.shutdown_grace_s + LINGER_S, os._exit, args=(75,))
+            watchdog = threading.Timer(world.limits.shutdown_grace_s + LINGER_S, os._exit, args=(75,))
             watchdog.daemon = True
             watchdog.start()
+
+
+async def _watch_hangups(configuration: Configuration, health: Health) -> None:
+    """Reload at each SIGHUP."""
+    if threading.current_thread() is not threading.main_thread():
+        return
+    with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        async for _ in signals:
+            await configuration.reload(health)

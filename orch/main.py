@@ -39,7 +39,8 @@ def serve(options: ServeOptions) -> int:
     logs.configure(plan.settings.log_level, json_lines=plan.settings.log_format == "json")
     if armed:
         logs.get_logger("start").warning("a failpoint is armed: the daemon will kill itself", name=armed)
-    anyio.run(partial(run_daemon, plan, announce=True))
+    reread = partial(make_plan, options, os.environ) if options.config is not None else None
+    anyio.run(partial(run_daemon, plan, announce=True, reread=reread))
     return 0
 
 

@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, final
@@ -33,9 +33,14 @@ class ProjectCommands:
     """
 
     def __init__(
-        self, processes: Processes, *, home: Path | None = None, source: Mapping[str, str] | None = None, grace_s: float = 5.0
+        self,
+        processes: Processes,
+        *,
+        home: Path | None = None,
+        source: Mapping[str, str] | None = None,
+        grace: Callable[[], float] = lambda: 5.0,
     ) -> None:
-        self._processes, self._home, self._grace_s = processes, home, grace_s
+        self._processes, self._home, self._grace = processes, home, grace
         self._source = os.environ if source is None else source
 
     async def run(
@@ -57,7 +62,7 @@ class ProjectCommands:
                 env={**clean_environment(self._source, home), "CI": "true", "GIT_TERMINAL_PROMPT": "0", **(env or {})},
                 log_path=log_path,
                 run_timeout_s=timeout_s,
-                grace_s=self._grace_s,
+                grace_s=self._grace(),
                 run_label=label,
             )
             try:

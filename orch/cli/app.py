@@ -9,7 +9,9 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from orch.cli.backup import register_backup
 from orch.cli.board import register_board
+from orch.cli.controls import register_controls
 from orch.cli.options import CliDeps
 from orch.cli.serve import register_serve
 from orch.cli.tables import plain
@@ -50,6 +52,8 @@ def build_cli(deps: CliDeps) -> typer.Typer:
     register_serve(app)
     register_tasks(app)
     register_board(app)
+    register_backup(app)
+    register_controls(app)
     register_watch(app)
     return app
 

@@ -6,6 +6,7 @@ Rule: a setting has a default under which the daemon works; ``docs/configuration
 holds it to that.
 """
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -13,7 +14,7 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, NoDecode, PydanticBaseSettingsSource, SettingsConfigDict
 
-from orch.core.model import Limits
+from orch.core.model import Limits, Project
 from orch.core.stages import TERMINAL, Stage
 
 ENV_PREFIX = "ORCH_"
@@ -195,8 +196,13 @@ class Settings(BaseSettings):
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
-    def limits(self) -> Limits:
-        """Return what the core's decisions need, as a value of the core."""
+    def limits(self, projects: Iterable[Project] = ()) -> Limits:
+        """Return what the core's decisions need, as a value of the core; *projects* are those that may have the serial gate."""
+        gated = {
+            project.name
+            for project in projects
+            if self.serial_gate_enabled and in_repos(self.serial_gate_repos, project.name, self_hosting=project.self_hosting)
+        }
         return Limits(
             max_concurrency=self.max_concurrency,
             max_concurrency_per_repo=self.max_concurrency_per_repo,
@@ -214,6 +220,8 @@ class Settings(BaseSettings):
             min_free_memory_mb=self.min_free_memory_mb,
             min_free_disk_mb=self.min_free_disk_mb,
             task_deps_enabled=self.task_deps_enabled,
+            serial_gate=frozenset(gated),
+            stop_status_enabled=self.stop_status_enabled,
         )
 
     def secrets(self) -> tuple[str, ...]:

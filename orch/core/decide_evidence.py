@@ -25,11 +25,12 @@ from orch.core.model import (
     VerdictValue,
 )
 from orch.core.render import render_cancelled, render_ci_evidence, render_landed
+from orch.core.resuming import park_for_infrastructure
+from orch.core.retry import INFRASTRUCTURE_MAX
 from orch.core.stages import Move, Role, Stage, is_terminal
 from orch.core.stopping import close_pull_request, complete_stop, is_deploying
 from orch.core.turn import Context, Decided, Turn
 
-INFRASTRUCTURE_MAX = 3
 CI_CONTEXT = "orch/ci"
 
 
@@ -108,6 +109,7 @@ def command_finished(context: Context, task: Task, run: Run, finished: CommandFi
         case RunKind.CI:
             _ci_finished(turn, finished, green)
         case RunKind.STAGING:
+            turn.set(head=finished.head or task.head)
             _verdict_finished(turn, run, finished, VerdictValue.OK if green else VerdictValue.FAIL)
         case RunKind.DEPLOY:
             turn.set(deployed=green)
@@ -154,7 +156,7 @@ def _command_disturbed(turn: Turn, run: Run, finished: CommandFinished) -> Decid
     if run.kind is RunKind.DEPLOY:
         turn.park(ParkReason.DEPLOY_FAILED, told)
     elif counters.infrastructure > INFRASTRUCTURE_MAX:
-        turn.park(ParkReason.INFRASTRUCTURE, told)
+        park_for_infrastructure(turn, told)
     else:
         turn.record(turn.task.stage, turn.task.stage, f"{run.kind}-{finished.report.verdict}", told[:500])
     complete_stop(turn)
@@ -181,7 +183,7 @@ def landed(context: Context, task: Task, sha: Sha, detail: str = "") -> Decided:
     turn = Turn(context, task)
     if task.landed is not None:
         return turn.ignore()
-    turn.set(landed=sha)
+    turn.set(landed=sha, counters=replace(task.counters, infrastructure=0))
     if task.stage is Stage.CANCELLED:
         turn.record(task.stage, task.stage, "landed", detail or sha[:12])
         turn.comment(Role.STREAM, render_cancelled(task.work_item, sha, turn.language), "landed")
@@ -224,5 +226,5 @@ def landing_disturbed(context: Context, task: Task, told: str) -> Decided:
     counters = replace(task.counters, infrastructure=task.counters.infrastructure + 1)
     turn.set(counters=counters, note=told[:500])
     if counters.infrastructure > INFRASTRUCTURE_MAX:
-        turn.park(ParkReason.INFRASTRUCTURE, told)
+        park_for_infrastructure(turn, told)
     return turn.end()

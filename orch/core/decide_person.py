@@ -1,4 +1,4 @@
-"""Decisions that people make: approve, reject, confirm, stop, resume, and a trigger set on the board.
+"""Decisions that people make: approve, reject, confirm, stop, resume, fix, and a trigger set on the board.
 
 Owns: which command means something in which state, and the one sentence of answer where it does not.
 Rule: a decision is for the artefacts or SHA that were shown; the first committed wins; comments never drive the line.
@@ -6,18 +6,19 @@ Rule: a decision is for the artefacts or SHA that were shown; the first committe
 
 from typing import assert_never
 
+from orch.core.decide_control import barred_from_deploy, make_fix
 from orch.core.decide_task import advance
 from orch.core.gates import Evidence
 from orch.core.messages import Answer, Decide, Decision, TriggerSet, Verb
-from orch.core.model import Awaiting, CiSource, CiState, Counters, Feedback, ParkReason, Project, Task
+from orch.core.model import Awaiting, Counters, Feedback, Freeze, ParkReason, Task, Verdict
 from orch.core.render import (
     render_already_decided,
     render_no_reason,
     render_not_allowed,
-    render_resumed,
     render_stale_decision,
     render_trigger_useless,
 )
+from orch.core.resuming import resume
 from orch.core.stages import Move, Role, Stage, is_terminal
 from orch.core.statuses import Status
 from orch.core.stopping import defer_stop, is_deploying, stop_now
@@ -32,25 +33,37 @@ def _refused(text: str, task: Task) -> Answer:
     return Answer(verb=Verb.REFUSED, text=text, id=task.work_item)
 
 
-def decided(context: Context, task: Task, command: Decide, *, active: bool, landing: bool = False) -> Decided:
+def decided(
+    context: Context,
+    task: Task,
+    command: Decide,
+    *,
+    active: bool,
+    landing: bool = False,
+    freeze: Freeze | None = None,
+    last: Verdict | None = None,
+) -> Decided:
     """A person decided by page, CLI or chat.
 
-    *active* says whether the task has a queued or running job, *landing* whether an intent to land it is open.
+    *active* says whether the task has a queued or running job, *landing* whether an intent to land it is open, *freeze* is
+    that of its repo, *last* the newest verdict of its stage.
     """
     turn = Turn(context, task)
     match command.decision:
         case Decision.APPROVE | Decision.REJECT | Decision.CONFIRM_DEPLOY:
-            answer = _decide_shown(turn, command)
+            answer = _decide_shown(turn, command, freeze)
         case Decision.STOP:
             answer = _stop(turn, command.by, landing=landing)
         case Decision.RESUME:
-            answer = _resume(turn, command.by, active=active)
+            answer = _resume(turn, command.by, active=active, last=last)
+        case Decision.FIX:
+            answer = make_fix(turn, command.by)
         case _:
             assert_never(command.decision)
     return turn.end(answer) if answer.verb is Verb.DONE else turn.ignore(answer)
 
 
-def _decide_shown(turn: Turn, command: Decide) -> Answer:
+def _decide_shown(turn: Turn, command: Decide, freeze: Freeze | None) -> Answer:
     """A decision about what was shown: it must name it, and it must still be the current one."""
     task = turn.task
     waiting = _awaits(task, command.decision)
@@ -60,6 +73,8 @@ def _decide_shown(turn: Turn, command: Decide) -> Answer:
         return Answer(verb=Verb.INVALID, text=f"say which SHA you decide about ('shown'); now shown: {task.shown}")
     if command.shown != task.shown:
         return _refused(render_stale_decision(command.shown, task.shown, turn.language), task)
+    if command.decision is Decision.CONFIRM_DEPLOY and (barred := barred_from_deploy(turn, freeze)):
+        return _refused(barred, task)
     return _decide(turn, command.decision, command.by, command.reason)
 
 
@@ -110,38 +125,21 @@ def _stop(turn: Turn, by: str, *, landing: bool) -> Answer:
     return _done(defer_stop(turn, by), task)
 
 
-def _resume(turn: Turn, by: str, *, active: bool) -> Answer:
+def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None) -> Answer:
     """Take a parked task on at its stage, with its counters reset."""
     task = turn.task
     if is_terminal(task.stage) or task.park is None:
         return _refused(f"{task.work_item} is not parked: there is nothing to resume", task)
-    evidence = task.park.evidence
-    turn.set(park=None, counters=Counters(), note="")
-    turn.record(task.stage, task.stage, "resumed", by=by)
-    turn.comment(Role.STREAM, render_resumed(by, task.stage, turn.language), f"resumed:{turn.context.now.isoformat()}")
-    if task.stage in (Stage.DEPLOY_STAGING, Stage.DEPLOY) or _waits_for_ci(turn.project, task):
-        advance(turn, Evidence())
-    elif active:
-        turn.set(awaiting=Awaiting.AGENT)
-    else:
-        turn.queue(feedback=Feedback(kind="resumed", text=evidence))
-    return _done(f"{task.work_item}: resumed at {task.stage}", task)
-
-
-_UNJUDGED = (ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED)
-
-
-def _waits_for_ci(project: Project, task: Task) -> bool:
-    """Say whether it was the CI that a task parked in development lacked: its developer would have nothing to do."""
-    if task.stage is not Stage.DEVELOPMENT or task.park is None or task.park.reason not in _UNJUDGED:
-        return False
-    return task.code_head is not None and project.ci is not CiSource.OFF and task.ci in (None, CiState.PENDING)
+    resume(turn, by, active=active, last=last)
+    return _done(f"{task.work_item}: resumed at {turn.task.stage}", task)
 
 
 # ------------------------------------------------------------------------------------------------ board triggers
 
 
-def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool, landing: bool = False) -> Decided:
+def triggered(
+    context: Context, task: Task, trigger: TriggerSet, *, active: bool, landing: bool = False, freeze: Freeze | None = None
+) -> Decided:
     """A person set a trigger status. Where it means nothing now: one comment, and the derived status again."""
     turn = Turn(context, task)
     match trigger.trigger:
@@ -158,9 +156,12 @@ def triggered(context: Context, task: Task, trigger: TriggerSet, *, active: bool
                 return _board_decision(turn, Decision.REJECT, trigger)
         case Status.CONFIRM_DEPLOY:
             if _awaits(task, Decision.CONFIRM_DEPLOY):
+                if barred := barred_from_deploy(turn, freeze):
+                    return _useless(turn, trigger, barred)
                 return _board_decision(turn, Decision.CONFIRM_DEPLOY, trigger)
         case Status.STOP:
-            if _stop(turn, trigger.by, landing=landing).verb is Verb.DONE:
+            door = context.limits.stop_status_enabled
+            if door and _stop(turn, trigger.by, landing=landing).verb is Verb.DONE:
                 return turn.end(show=True)
         case _:
             raise ValueError(f"{trigger.trigger} is no trigger")

@@ -6,11 +6,14 @@ membership check of a landing. Rule: pure; the plan is made anew from the store 
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import final
 
 from orch.core.gates import Qg0Problem, qg0
-from orch.core.ids import ActivityId, Sha, TaskRow
-from orch.core.model import Activity, BoardComment, BoardIssue, Candidate, Limits, Repo, Task
+from orch.core.ids import ActivityId, IssueId, Sha, TaskRow
+from orch.core.messages import Answer, Verb
+from orch.core.model import Activity, BoardComment, BoardIssue, Candidate, Limits, Project, Repo, Task
+from orch.core.render import render_qg0_problem
 from orch.core.stages import Stage, is_terminal
 from orch.core.statuses import Status, StatusMap
 
@@ -37,18 +40,24 @@ def choose_trigger(
     column: str | None,
     *,
     live: bool = True,
+    baseline: datetime | None = None,
 ) -> Chosen:
     """Choose among *entries* (oldest first) of one issue whose current column is *column*; *live*: it has a task to stop.
 
     Entries of our own users are echoes. An entry counts only with an old state and a new state of this project. STOP
     always counts; otherwise only the newest human entry does, and only if the column ever showed it: it still does, or a
     write of our own names it as what it overwrote. A ``to_analyse`` set after the STOP is kept, unhandled, for a next look.
+    What is older than *baseline* was there before we were: it counts as handled, but for a STOP that stands on a live task.
     """
     fresh = [entry for entry in entries if entry.id in unhandled]
     human = [
         entry
         for entry in fresh
-        if not entry.ours and entry.source is not None and entry.target is not None and entry.target in states.groups
+        if not entry.ours
+        and entry.source is not None
+        and entry.target is not None
+        and entry.target in states.groups
+        and (baseline is None or entry.created_at >= baseline or (live and _is_standing_stop(entry, states, column)))
     ]
     handled = tuple(entry.id for entry in fresh)
     newest = human[-1] if human else None
@@ -62,6 +71,10 @@ def choose_trigger(
     if newest is None or not shown:
         return Chosen(trigger=None, entry=None, handled=handled)
     return Chosen(trigger=meant, entry=newest, handled=handled)
+
+
+def _is_standing_stop(entry: Activity, states: StatusMap, column: str | None) -> bool:
+    return entry.target is not None and entry.target == column and states.trigger_of(entry.target) is Status.STOP
 
 
 def _was_shown(entry: Activity, entries: Sequence[Activity], column: str | None) -> bool:
@@ -112,7 +125,13 @@ class Nothing:
     """Nothing to do."""
 
 
-Entry = Enter | Refuse | Forward | Useless | Nothing
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Later:
+    """The issue's last task was stopped and is still being cleaned up after: kept unhandled, looked at again after that."""
+
+
+Entry = Enter | Refuse | Forward | Useless | Later | Nothing
 
 
 def decide_trigger(trigger: Status | None, issue: BoardIssue, live: Task | None, newest: Task | None, limits: Limits) -> Entry:
@@ -125,8 +144,42 @@ def decide_trigger(trigger: Status | None, issue: BoardIssue, live: Task | None,
         return Nothing() if trigger is Status.STOP else Useless()
     if newest is not None and newest.stage is Stage.DONE:
         return Useless()
+    if newest is not None and not newest.swept:
+        return Later()
     problems = qg0(issue.title, issue.text, limits)
     return Refuse(problems=problems) if problems else Enter()
+
+
+# ------------------------------------------------------------------------------------------------ first contact, adoption
+
+STORE_BEGAN = datetime(1970, 1, 1, tzinfo=UTC)
+"""The baseline of a board that lives in the store itself: nothing on it is older than we are, whatever the clock did."""
+
+
+def first_contact(project: Project, now: datetime) -> datetime:
+    """Return the baseline of a board that is met for the first time: what was done on it before counts as handled."""
+    return STORE_BEGAN if project.board == "local" else now
+
+
+def decide_adoption(issue: BoardIssue, live: Task | None, newest: Task | None, limits: Limits) -> Enter | Answer:
+    """Say whether a person's wish starts the line for *issue*, whatever its column and its activity say; or why it does not."""
+    if live is not None:
+        told = f"{issue.id} is in the line already, as {live.work_item} at {live.stage}"
+        return Answer(verb=Verb.REFUSED, text=told, id=live.work_item)
+    if newest is not None and newest.stage is Stage.CANCELLED and not newest.swept:
+        return Answer(verb=Verb.REFUSED, text=f"the last task of {issue.id} is still being cleaned up after: try again soon")
+    problems = qg0(issue.title, issue.text, limits)
+    if not problems:
+        return Enter()
+    told = "; ".join(render_qg0_problem(p.field, p.value, p.low, p.high, "en") for p in problems)
+    return Answer(verb=Verb.REFUSED, text=f"{issue.id} cannot enter the line: {told}")
+
+
+def not_adopted(issue: IssueId, error: str) -> Answer:
+    """Return the answer where there is no issue to start: the board has none, or (*error*) could not be read."""
+    if error:
+        return Answer(verb=Verb.UNAVAILABLE, text=f"{issue[:80]} was not adopted, try again later: {error}")
+    return Answer(verb=Verb.UNKNOWN, text=f"the board has no issue {issue[:80]!r}")
 
 
 # ------------------------------------------------------------------------------------------------ landing

@@ -6,8 +6,10 @@ Rule: pure; a message that names an older attempt, head or SHA changes nothing.
 """
 
 from dataclasses import replace
+from datetime import datetime
 from typing import assert_never
 
+from orch.core.accounts import TURN_OF_OTHERS
 from orch.core.effects import (
     EditPullRequest,
     KeepPrComment,
@@ -48,6 +50,7 @@ from orch.core.render import (
 )
 from orch.core.retry import (
     GATE_RED_MAX,
+    INFRASTRUCTURE_MAX,
     GiveUp,
     Postpone,
     TryAgain,
@@ -121,7 +124,7 @@ def _check_gates(turn: Turn, evidence: Evidence) -> tuple[GateResult | None, lis
 def _enter_agent_stage(turn: Turn) -> None:
     turn.set(counters=new_visit(turn.task.counters))
     if turn.task.stage is Stage.TESTING and turn.task.pr_number is not None:
-        _edit_pull_request(turn, wip=False)
+        edit_pull_request(turn, wip=False)
     turn.queue()
 
 
@@ -214,12 +217,17 @@ def return_to_development(turn: Turn, cause: str, *, report: Report | None = Non
     count = getattr(following.counters, cause)
     text = render_returned(turn.task.stage, cause, findings, evidence, count, limit, turn.language)
     turn.comment(TABLE[turn.task.stage].role or Role.STREAM, text, f"returned:{cause}:{count}")
+    send_to_development(turn, cause, told, Feedback(kind=cause, text=evidence, findings=findings))
+
+
+def send_to_development(turn: Turn, cause: str, told: str, feedback: Feedback) -> None:
+    """Queue the developer with *feedback*, wherever the task stands; what bounds that is the caller's."""
     if turn.task.stage is not Stage.DEVELOPMENT:
         turn.move(Move.RETURNED, cause=cause, detail=told[:500])
         turn.set(counters=new_visit(turn.task.counters))
         if turn.task.pr_number is not None:
-            _edit_pull_request(turn, wip=True)
-    turn.queue(feedback=Feedback(kind=cause, text=evidence, findings=findings))
+            edit_pull_request(turn, wip=True)
+    turn.queue(feedback=feedback)
 
 
 # ------------------------------------------------------------------------------------------------ an agent's run
@@ -231,9 +239,10 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
     if ended.attempt != task.attempt or is_terminal(task.stage) or task.park is not None:
         return turn.ignore()
     if ended.infrastructure:
-        later = after_infrastructure(task.counters, context.now)
-        turn.set(counters=later.counters, note=ended.infrastructure[:500])
-        turn.emit(RequeueJob(mode=job.mode, not_before=later.until), WakeSlots())
+        return _disturbed(turn, job, ended)
+    if ended.setup:
+        turn.set(base=ended.base or task.base)
+        turn.park(ParkReason.SETUP_FAILED, ended.setup)
         return turn.end()
     turn.set(
         note="", base=ended.base or task.base, branch=ended.name or task.branch, counters=replace(task.counters, infrastructure=0)
@@ -242,11 +251,29 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
     if result.outcome is not Outcome.CANCELLED:
         _tell_finished(turn, run, result)
     if result.outcome is not Outcome.SUCCEEDED:
-        _after_failure(turn, job, result)
+        _after_failure(turn, job, result, ended.account_until)
     elif ended.refusal is not None:
         _after_refusal(turn, ended)
     else:
         _after_success(turn, run, ended)
+    return turn.end()
+
+
+def _disturbed(turn: Turn, job: Job, ended: RunEnded) -> Decided:
+    """Something outside the task failed it: the job goes back uncharged, keeping its place.
+
+    Where an agent was at work its work is not paid for again: it continues, and after a few times the task is parked for that.
+    """
+    later = after_infrastructure(turn.task.counters, turn.context.now)
+    worked = ended.result.outcome is Outcome.SUCCEEDED
+    turn.set(counters=later.counters, note=ended.infrastructure[:500])
+    if worked and later.counters.infrastructure > INFRASTRUCTURE_MAX:
+        quiet = later.counters.infrastructure > INFRASTRUCTURE_MAX + 1
+        turn.park(ParkReason.INFRASTRUCTURE, ended.infrastructure, quiet=quiet)
+        return turn.end()
+    if later.counters.infrastructure == INFRASTRUCTURE_MAX:
+        turn.alert("infrastructure", f"{turn.task.work_item} waits, uncharged: {ended.infrastructure[:500]}")
+    turn.emit(RequeueJob(mode=RunMode.CONTINUATION if worked else job.mode, not_before=later.until), WakeSlots())
     return turn.end()
 
 
@@ -257,7 +284,12 @@ def _tell_finished(turn: Turn, run: Run, result: AgentResult) -> None:
     turn.comment(role, text, f"finished:{int(run.id)}")
 
 
-def _after_failure(turn: Turn, job: Job, result: AgentResult) -> None:
+def _after_failure(turn: Turn, job: Job, result: AgentResult, account_until: datetime | None) -> None:
+    if account_until is not None:
+        # The account holds the job. After a failure another task's run goes first, so that no single one decides every try.
+        not_before = None if result.outcome is Outcome.RATE_LIMITED else account_until + TURN_OF_OTHERS
+        turn.emit(RequeueJob(mode=RunMode.CONTINUATION, not_before=not_before), WakeSlots())
+        return
     following = after_run(result, turn.task.counters, turn.context.now)
     turn.set(counters=following.counters)
     match following:
@@ -340,7 +372,8 @@ def _keep_pull_request(turn: Turn, run: Run) -> None:
         turn.emit(KeepPrComment(number=task.pr_number, text=render_pr_status(task, [run], turn.language)))
 
 
-def _edit_pull_request(turn: Turn, *, wip: bool) -> None:
+def edit_pull_request(turn: Turn, *, wip: bool) -> None:
+    """Keep title and body of the task's pull request; *wip* says that its review has not passed."""
     task = turn.task
     assert task.pr_number is not None
     title, body = render_pr_title(task, wip), render_pr_body(task, turn.language)

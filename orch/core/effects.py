@@ -50,6 +50,14 @@ class CancelJobs:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ExpediteJob:
+    """Give the task's queued job, if there is one, at least this priority."""
+
+    priority: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RecordTransition:
     transition: Transition
 
@@ -158,6 +166,6 @@ BoardEffect = SetStatus | Comment
 ForgeEffect = OpenPullRequest | EditPullRequest | KeepPrComment | PostCommitStatus | MarkMerged
 ChatEffect = Alert
 OutboxEffect = BoardEffect | ForgeEffect | ChatEffect
-StoreEffect = QueueJob | RequeueJob | CancelJobs | EnterTrain | RecordTransition | RecordVerdict
+StoreEffect = QueueJob | RequeueJob | CancelJobs | ExpediteJob | EnterTrain | RecordTransition | RecordVerdict
 HintEffect = WakeSlots | WakeRepo | CancelRun
 Effect = OutboxEffect | StoreEffect | HintEffect

@@ -11,9 +11,54 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol, TypeVar, final
 
+from orch.core.commands import (
+    AddDependency as AddDependency,
+)
+from orch.core.commands import (
+    AdoptIssue as AdoptIssue,
+)
+from orch.core.commands import (
+    CommentIssue as CommentIssue,
+)
+from orch.core.commands import (
+    CreateIssue as CreateIssue,
+)
+from orch.core.commands import (
+    DecideTask as DecideTask,
+)
+from orch.core.commands import (
+    Decision as Decision,
+)
+from orch.core.commands import (
+    FreezeRepo as FreezeRepo,
+)
+from orch.core.commands import (
+    LiftPause as LiftPause,
+)
+from orch.core.commands import (
+    MoveIssue as MoveIssue,
+)
+from orch.core.commands import (
+    PauseRepos as PauseRepos,
+)
+from orch.core.commands import (
+    PersonCommand as PersonCommand,
+)
+from orch.core.commands import (
+    RemoveDependency as RemoveDependency,
+)
+from orch.core.commands import (
+    SendTaskBack as SendTaskBack,
+)
+from orch.core.commands import (
+    UnfreezeRepo as UnfreezeRepo,
+)
+from orch.core.commands import (
+    UnpauseRepos as UnpauseRepos,
+)
 from orch.core.gates import BranchFacts
 from orch.core.ids import ActivityId, Attempt, Branch, Epoch, InboxId, IssueId, OutboxId, ProjectName, RunId, Sha, TaskRow
-from orch.core.model import Activity, AgentResult, BoardComment, BoardIssue
+from orch.core.model import Activity, AgentResult, BoardComment, BoardIssue, Finding
 from orch.core.stages import Role, Stage
 from orch.core.statuses import BoardState, Status
 
@@ -47,6 +92,8 @@ class Verb(StrEnum):
     """Not possible now; the text says why (HTTP 409)."""
     UNKNOWN = "unknown"
     """No such task, issue or project (HTTP 404)."""
+    UNAVAILABLE = "unavailable"
+    """Not possible for a while, whatever is asked (no room, a store that cannot write): try again later (HTTP 503)."""
     INVALID = "invalid"
     """The input is wrong; the text says how (HTTP 422)."""
 
@@ -99,7 +146,9 @@ class RunEnded:
 
     *base* and *name* say where the branch was cut and what it is called. Exactly one of *branch* and *refusal* is set after
     success; neither otherwise. *infrastructure* is set when the run never came to an agent's verdict for a reason that is
-    not the task's (no mirror, no disk): the job goes back uncharged.
+    not the task's (no mirror, no disk): the job goes back uncharged. *setup* is set when the project's setup command failed on
+    this head: no agent began. *account_until* is filled in with the store's look: the account is at fault, not the task, and
+    paused until then.
     """
 
     run: RunId
@@ -111,6 +160,8 @@ class RunEnded:
     name: Branch | None = None
     archive: Sha | None = None
     infrastructure: str = ""
+    setup: str = ""
+    account_until: datetime | None = None
 
 
 @final
@@ -145,12 +196,16 @@ class CommandReport:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandFinished:
-    """A CI, staging or deploy command of the task is over; *sha* is what it ran on."""
+    """A CI, staging or deploy command of the task is over; *sha* is what it ran on.
+
+    *head* is the branch's head with the daemon's own report on it, where one was written (staging).
+    """
 
     run: RunId
     attempt: Attempt
     sha: Sha
     report: CommandReport
+    head: Sha | None = None
 
 
 @final
@@ -185,16 +240,6 @@ class LandingRefused:
     evidence: str
 
 
-class Decision(StrEnum):
-    """What a person can decide about a task."""
-
-    APPROVE = "approve"
-    REJECT = "reject"
-    CONFIRM_DEPLOY = "confirm-deploy"
-    STOP = "stop"
-    RESUME = "resume"
-
-
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decide:
@@ -204,6 +249,18 @@ class Decide:
     by: str
     shown: Sha | None = None
     reason: str = ""
+    reply: "Reply[Answer] | None" = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendBack:
+    """A person sends the task back to *stage*, an earlier one or its own; *reason* and *findings* go into the next prompt."""
+
+    stage: Stage
+    by: str
+    reason: str = ""
+    findings: tuple[Finding, ...] = ()
     reply: "Reply[Answer] | None" = None
 
 
@@ -226,6 +283,12 @@ class TriggerSet:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CauseCleared:
+    """What the task is parked for outside itself may work again: the repo answers, there is room."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskHint:
     """Look at the store again: something about the task may have changed."""
 
@@ -239,7 +302,9 @@ TaskMessage = (
     | TaskLanded
     | LandingRefused
     | Decide
+    | SendBack
     | TriggerSet
+    | CauseCleared
     | TaskHint
 )
 
@@ -281,6 +346,28 @@ class IssueUnread:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopt:
+    """A person starts the line for an issue, whatever its column and its activity say."""
+
+    issue: IssueId
+    by: str
+    reply: Reply[Answer]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdoptionRead:
+    """What the board says of an issue that is to be adopted; *issue* None: it is not there, or (*error*) could not be read."""
+
+    id: IssueId
+    issue: BoardIssue | None
+    by: str
+    reply: Reply[Answer]
+    error: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LandingHint:
     """The landing queue, a freeze or main may have changed: plan again."""
 
@@ -295,7 +382,7 @@ class LandingEnded:
     note: str = ""
 
 
-RepoMessage = IssueChanged | IssueRead | IssueUnread | LandingHint | LandingEnded
+RepoMessage = IssueChanged | IssueRead | IssueUnread | Adopt | AdoptionRead | LandingHint | LandingEnded
 
 # ------------------------------------------------------------------------------------------------ slots
 
@@ -344,7 +431,33 @@ class CancelCommand:
     run: RunId
 
 
-CommandSlotMessage = RunCommand | CancelCommand
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitsChanged:
+    """Hint: a reload may have changed how many run at once."""
+
+
+CommandSlotMessage = RunCommand | CancelCommand | LimitsChanged
+
+# ------------------------------------------------------------------------------------------------ caretaker
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookAround:
+    """Hint: look at the room, the store and what is parked for infrastructure."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoReached:
+    """A repo whose tasks are parked for infrastructure was asked: *error* is empty where it answered."""
+
+    project: ProjectName
+    error: str = ""
+
+
+CaretakerMessage = LookAround | RepoReached
 
 # ------------------------------------------------------------------------------------------------ outbox, intake
 
@@ -377,69 +490,6 @@ class InboxHint:
 IntakeMessage = InboxHint
 
 # ------------------------------------------------------------------------------------------------ desk: people's commands
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DecideTask:
-    """A decision about the task that *task* names (work item id or issue key)."""
-
-    task: str
-    decision: Decision
-    by: str
-    shown: str = ""
-    reason: str = ""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CreateIssue:
-    """Local board: make an issue in *project* (the only one when empty)."""
-
-    title: str
-    body: str
-    by: str
-    project: str = ""
-    status: str = ""
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MoveIssue:
-    """Local board: set a column, by logical key or name."""
-
-    issue: str
-    status: str
-    by: str
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CommentIssue:
-    issue: str
-    text: str
-    by: str
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AddDependency:
-    """*issue* waits for *on*. Refused, naming it, when it would close a cycle."""
-
-    issue: str
-    on: str
-    by: str
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RemoveDependency:
-    issue: str
-    on: str
-    by: str
-
-
-PersonCommand = DecideTask | CreateIssue | MoveIssue | CommentIssue | AddDependency | RemoveDependency
 
 
 @final
@@ -496,4 +546,13 @@ class BoardTouched:
     issue: IssueId
 
 
-PublisherMessage = TaskTouched | RunTouched | BoardTouched
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RepoTouched:
+    """A project's freeze or pause changed; *turns*: not that, but a task of it ended, so that those in line moved up."""
+
+    project: ProjectName
+    turns: bool = False
+
+
+PublisherMessage = TaskTouched | RunTouched | BoardTouched | RepoTouched

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import assert_never, final
 
-from orch.core.model import AgentResult, Counters, Outcome, ParkReason, RunMode
+from orch.core.accounts import PAUSE_LONGEST
+from orch.core.model import AgentResult, Counters, Outcome, Park, ParkReason, RunMode
 
 FAILED_MAX = 3
 TURN_LIMIT_MAX = 10
@@ -18,6 +19,12 @@ GATE_RED_MAX = 3
 BACKOFF_FIRST_S = 10.0
 BACKOFF_CAP_S = 300.0
 RATE_LIMIT_UNKNOWN_S = 900.0
+INFRASTRUCTURE_MAX = 3
+"""How often in a row something outside the task may fail it before it is parked for that."""
+CLEARING_FIRST_S = 60.0
+CLEARING_CAP_S = 3600.0
+CLEARING_MAX = 28
+"""How often a park for infrastructure is tried to be cleared: about a day, then it waits for a person."""
 
 
 @final
@@ -62,6 +69,14 @@ def after_infrastructure(counters: Counters, now: datetime) -> Postpone:
     return Postpone(until=now + timedelta(seconds=backoff(counted.infrastructure)), counters=counted)
 
 
+def clears_at(park: Park, counters: Counters) -> datetime | None:
+    """Return when the cause of a park for infrastructure is looked at again; None when that has been done often enough."""
+    tries = max(counters.infrastructure - INFRASTRUCTURE_MAX - 1, 0)
+    if park.reason is not ParkReason.INFRASTRUCTURE or tries >= CLEARING_MAX:
+        return None
+    return park.since + timedelta(seconds=min(CLEARING_FIRST_S * 2.0**tries, CLEARING_CAP_S))
+
+
 def _bounded(counters: Counters, used: int, bound: int, delay_s: float) -> TryAgain | GiveUp:
     if used > bound:
         return GiveUp(reason=ParkReason.RETRIES_EXHAUSTED, counters=counters)
@@ -88,7 +103,7 @@ def after_run(result: AgentResult, counters: Counters, now: datetime) -> Next:
             return _bounded(counters, counters.timed_out, TIMED_OUT_MAX, 0.0)
         case Outcome.RATE_LIMITED:
             until = result.until or now + timedelta(seconds=RATE_LIMIT_UNKNOWN_S)
-            return Postpone(until=max(until, now), counters=counters)
+            return Postpone(until=now + min(max(until - now, timedelta()), PAUSE_LONGEST), counters=counters)
         case Outcome.CANCELLED:
             return Postpone(until=now, counters=counters)
         case Outcome.PERMISSION_DENIED:

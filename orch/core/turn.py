@@ -27,6 +27,9 @@ from orch.core.render import render_parked
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal, step
 from orch.core.views import status_of
 
+FIX_PRIORITY = 1
+"""A fix's jobs are claimed before those of other tasks."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,7 +118,7 @@ class Turn:
                 role=role,
                 mode=mode,
                 feedback=feedback or Feedback(),
-                priority=1 if self.task.exempt else 0,
+                priority=FIX_PRIORITY if self.task.exempt else 0,
                 not_before=not_before,
             ),
             WakeSlots(),
@@ -125,8 +128,8 @@ class Turn:
         self.set(awaiting=Awaiting.LANDING)
         self.emit(EnterTrain(), WakeRepo())
 
-    def park(self, reason: ParkReason, evidence: str) -> None:
-        """Park the task and ask a person. A park is sticky: the first cause stays, and what has ended is not parked."""
+    def park(self, reason: ParkReason, evidence: str, *, quiet: bool = False) -> None:
+        """Park the task and ask a person, unless *quiet*. A park is sticky: the first cause stays; what has ended stays so."""
         if is_terminal(self.task.stage) or self.task.park is not None:
             return
         park = Park(reason=reason, since=self.context.now, evidence=evidence[:20_000])
@@ -134,6 +137,8 @@ class Turn:
         text = render_parked(park, self.language)
         self.emit(CancelJobs(), CancelRun(), WakeSlots(), WakeRepo())
         self.record(self.task.stage, self.task.stage, "parked", reason.value)
+        if quiet:
+            return
         self.comment(Role.STREAM, text, f"parked:{reason}:{self.context.now.isoformat()}")
         self.alert("parked", text)
 

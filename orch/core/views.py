@@ -9,10 +9,27 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never, final
 
-from orch.core.model import Awaiting, Freeze, Job, JobState, ParkReason, Repo, Run, RunKind, Task, Transition, Usage
+from orch.core.model import (
+    Account,
+    AccountPause,
+    Awaiting,
+    Freeze,
+    FreezeCause,
+    Job,
+    JobState,
+    Repo,
+    Run,
+    RunKind,
+    Task,
+    Transition,
+    Usage,
+)
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_duration, render_moment, short_sha, tokens_cached, tokens_in
 from orch.core.render.quote import clean, cut, plain
+from orch.core.render.replies import render_frozen_by
+from orch.core.retry import clears_at
+from orch.core.room import Shortage
 from orch.core.stages import Stage, is_landed, is_terminal
 from orch.core.statuses import Status
 
@@ -52,7 +69,9 @@ class TaskFacts:
     """A task with what its view needs to know around it.
 
     *runs* are all of the task's, oldest first. *dependencies* and *open_dependencies* are names for people; the open ones
-    are those that hold the task. *landing_position* counts from 1. *slots* is None where the limit is not known.
+    are those that hold the task; *held_by* is the first earlier task that holds it at the serial gate. *landing_position*
+    counts from 1. *slots* is None where the limit is not known. *account* is the one that its next agent
+    runs under, where that is paused; *shortages* are the daemon's.
     """
 
     task: Task
@@ -60,15 +79,22 @@ class TaskFacts:
     job: Job | None = None
     dependencies: Sequence[str] = ()
     open_dependencies: Sequence[str] = ()
+    held_by: str = ""
     history: Sequence[Transition] = ()
     repo: Repo | None = None
     landing_position: int | None = None
     slots_busy: int = 0
     slots: int | None = None
+    account: Account | None = None
+    shortages: Sequence[Shortage] = ()
 
     def running(self) -> Run | None:
         """Return the newest run that has not ended."""
         return next((run for run in reversed(self.runs) if run.ended_at is None and run.outcome is None), None)
+
+    def entered(self) -> bool:
+        """Say whether it has entered analysis: an agent of it ran, or it is past that stage."""
+        return self.task.stage is not Stage.ANALYSIS or any(run.kind is RunKind.AGENT for run in self.runs)
 
     def freeze(self) -> Freeze | None:
         """Return the freeze that this task heeds (a fix heeds none)."""
@@ -115,8 +141,9 @@ def _why_parked(task: Task, since: _Since) -> str:
         reason=say(language, f"park.{park.reason}"),
         evidence=plain(park.evidence, 240),
     ).strip()
-    if park.reason is ParkReason.INFRASTRUCTURE:
-        onward = say(language, "why.parked_clears")
+    clears = clears_at(park, task.counters)
+    if clears is not None:
+        onward = say(language, "why.parked_clears", moment=render_moment(max(clears, since.now)))
     else:
         onward = say(language, "why.parked_person", command=f"orch resume {task.work_item}")
     return f"{told} {onward}"
@@ -143,7 +170,8 @@ def _why_waiting(facts: TaskFacts, since: _Since) -> str:
             told = say(language, "why.confirm", since=began, confirm=f"orch confirm-deploy {task.work_item}")
             return _after_freeze(facts, since, told)
         case Awaiting.DEPLOYING:
-            return say(language, "why.deploying", since=began)
+            freeze = facts.freeze() if facts.running() is None else None
+            return _frozen(freeze, since) if freeze is not None else say(language, "why.deploying", since=began)
         case Awaiting.NOTHING:
             return say(language, "why.nothing")
         case _:
@@ -173,15 +201,28 @@ def _obstacles(facts: TaskFacts, job: Job, since: _Since) -> list[str]:
     language, task = since.language, facts.task
     told = []
     freeze = facts.freeze()
-    if freeze is not None and task.stage is Stage.ANALYSIS:
+    if freeze is not None and not facts.entered():
         told.append(_frozen(freeze, since))
     if facts.repo is not None and facts.repo.paused:
         told.append(say(language, "why.paused", command=f"orch unpause {task.project}"))
     if facts.open_dependencies:
         told.append(say(language, "why.dependencies", names=_names(facts.open_dependencies)))
+    if facts.held_by:
+        told.append(say(language, "why.held", holder=plain(facts.held_by, 60), command=f"orch fix {task.work_item}"))
+    if facts.account is not None and facts.account.pause is not None:
+        told.append(_account_paused(facts.account.name, facts.account.pause, since))
+    told += [say(language, f"why.room.{each.resource}", free=each.free_mb, floor=each.floor_mb) for each in facts.shortages]
     if job.not_before is not None and job.not_before > since.now:
         told.append(say(language, "why.delayed", moment=job.not_before.strftime("%Y-%m-%d %H:%M:%S UTC")))
     return told
+
+
+def _account_paused(name: str, pause: AccountPause, since: _Since) -> str:
+    language, cause = since.language, say(since.language, f"account.cause.{pause.cause}")
+    if pause.until <= since.now:
+        return say(language, "why.account_trying", account=plain(name, 60), cause=cause)
+    until = render_moment(pause.until)
+    return say(language, "why.account_paused", account=plain(name, 60), cause=cause, since=since(pause.since), moment=until)
 
 
 def _names(names: Sequence[str]) -> str:
@@ -190,11 +231,11 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _frozen(freeze: Freeze, since: _Since) -> str:
-    language = since.language
+    person = freeze.cause is FreezeCause.PERSON
     return say(
-        language,
-        "why.frozen",
-        cause=say(language, f"freeze.{freeze.cause}"),
+        since.language,
+        "why.frozen_person" if person else "why.frozen",
+        who=render_frozen_by(freeze, since.language),
         since=since(freeze.since),
         command=f"orch unfreeze {freeze.project}",
     )

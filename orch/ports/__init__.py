@@ -5,7 +5,7 @@ Rule: no type of a library or a service crosses a port; failures are ``Transient
 ``StoreError`` or ``AgentError``, expected results are values. Cancellation always passes through.
 """
 
-from orch.ports.edges import Clock, Control, Feed, Subscription
+from orch.ports.edges import BackupDesk, Clock, Control, Feed, Room, Subscription
 from orch.ports.git import (
     CandidateMember,
     Collected,
@@ -33,6 +33,7 @@ from orch.ports.processes import (
 )
 from orch.ports.services import Board, Forge, GitRemote, LocalDesk
 from orch.ports.store import (
+    AccountTables,
     Claimed,
     JobTables,
     LocalTables,
@@ -45,9 +46,11 @@ from orch.ports.store import (
 )
 
 __all__ = [
+    "AccountTables",
     "AgentAdapter",
     "AgentReader",
     "AgentRequest",
+    "BackupDesk",
     "Board",
     "CandidateMember",
     "Claimed",
@@ -77,6 +80,7 @@ __all__ = [
     "Pushed",
     "QueueTables",
     "RepoTables",
+    "Room",
     "Store",
     "Subscription",
     "TaskTables",

@@ -99,8 +99,20 @@ class Mirror(Protocol):
     async def push_branch(self, branch: Branch, sha: Sha, *, expected: Sha | None) -> Pushed:
         """Push a task branch with a lease on *expected* (None: it must not exist)."""
 
+    async def write_artefact(self, branch: Branch, head: Sha, work_item: WorkItemId, *, name: str, text: str) -> Sha | None:
+        """Commit one artefact of the daemon's own on *head* and push the branch; return the new head.
+
+        None when the branch is no longer at *head*; *head* itself when the file says that already.
+        """
+
     async def delete_branch(self, branch: Branch, *, expected: Sha) -> Pushed:
         """Delete a task branch at exactly *expected*; an already deleted one counts as pushed."""
+
+    async def keep_branch(self, branch: Branch, *, task: TaskRow, runs: Sequence[RunId], head: Sha | None) -> Sha | None:
+        """Fetch the remote task branch into the task's archive and return its tip, or None when there is none of ours.
+
+        It is ours when we pushed it: *head* is where we last recorded it; with None, its tip must come from one of *runs*.
+        """
 
     async def diff_stat(self, base: Sha, tip: Sha) -> str:
         """Return ``git diff --stat`` of base...tip, at most 4,000 characters."""
@@ -147,6 +159,8 @@ class WorkspaceSpec:
     """Artefact names (may hold ``*``) that move to ``history/`` before a new attempt."""
     allowed: tuple[str, ...]
     setup_command: tuple[str, ...] = ()
+    continues: RunId | None = None
+    """The run that a continuation goes on with: no other run's archive is restored. None: the task's last one."""
 
 
 @final

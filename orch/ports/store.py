@@ -22,6 +22,7 @@ from orch.core.ids import (
     TaskRow,
 )
 from orch.core.model import (
+    Account,
     Activity,
     Awaiting,
     BoardComment,
@@ -41,6 +42,7 @@ from orch.core.model import (
     NewOutbox,
     NewTask,
     OutboxRow,
+    ParkReason,
     PullRequest,
     Repo,
     RowState,
@@ -51,6 +53,7 @@ from orch.core.model import (
     Transition,
     Verdict,
 )
+from orch.core.serial_gate import Standing
 from orch.core.stages import Role, Stage
 from orch.core.statuses import BoardState
 
@@ -86,12 +89,21 @@ class TaskTables(Protocol):
         project: ProjectName | None = None,
         live: bool | None = None,
         awaiting: Collection[Awaiting] | None = None,
+        parked: ParkReason | None = None,
         limit: int = 1000,
         newest_first: bool = False,
     ) -> list[Task]:
         """Return tasks in row order; *live* True for those not terminal, False for the others, None for all.
 
-        *awaiting* keeps those that wait for one of these.
+        *awaiting* keeps those that wait for one of these, *parked* those that are parked for that reason.
+        """
+
+    def unswept(self) -> list[Task]:
+        """Return the terminal tasks that have not been cleaned up after yet."""
+
+    def end_sweep(self, row: TaskRow) -> None:
+        """Mark a terminal task as cleaned up. A cancelled one's issue id, work item id and branch get the suffix
+        ``#cancelled-<n>`` (what stands before it is the original), so that nothing late can name what is a new task's.
         """
 
     def next_train_seq(self, project: ProjectName) -> int: ...
@@ -138,14 +150,18 @@ class JobTables(Protocol):
 
     def list_jobs(self, *, state: JobState | None = None, task: TaskRow | None = None, limit: int = 1000) -> list[Job]: ...
 
-    def claim_job(self, now: datetime, limits: Limits) -> Claimed | NothingToClaim:
+    def claim_job(
+        self, now: datetime, limits: Limits, closed: Collection[tuple[ProjectName, Role]] = ()
+    ) -> Claimed | NothingToClaim:
         """Claim the first admitted job by the claim rule, without network, in this transaction.
 
         A queued job is admitted when it is due; its task is un-parked, not terminal and not cancel-requested; the project is
-        not paused and not frozen (a freeze holds tasks in analysis only; exempt tasks pass); every dependency of its issue is
+        not paused; a task that has not entered (no job of it was ever claimed, and it is in analysis) is exempt, or its project
+        is not frozen and, where it is one of ``limits.serial_gate``, no earlier task holds it; every dependency of its issue is
         terminal (while ``limits.task_deps_enabled``): the newest task of that issue is done or cancelled, or, where the
         issue never had a task, the local board shows it in a completed or cancelled group; fewer than
         ``max_concurrency_per_repo`` agent runs of its project are running. Order: priority, then id.
+        Jobs of *closed* roles of projects wait (their account is paused).
         Claiming sets the job to running, adds one to the task's attempt and inserts the run (kind ``agent``).
         """
 
@@ -153,6 +169,16 @@ class JobTables(Protocol):
 
     def requeue_job(self, job: JobId, *, mode: RunMode, not_before: datetime | None, at: datetime) -> None:
         """Put a running job back into the queue, keeping its place."""
+
+    def expedite_job(self, row: TaskRow, priority: int) -> None:
+        """Give the task's queued job at least this priority."""
+
+    def load_standings(self, project: ProjectName, limits: Limits) -> list[Standing]:
+        """Return the live tasks that decide who may enter *project* now, as the serial gate sees them.
+
+        Of those that have not entered and that nobody inside waits for, only the first is among them that waits for no
+        dependency: it holds all behind it.
+        """
 
     def cancel_jobs(self, row: TaskRow, at: datetime) -> int: ...
 
@@ -287,7 +313,30 @@ class LocalTables(Protocol):
         """Return the newest per context."""
 
 
-class Tx(TaskTables, JobTables, QueueTables, RepoTables, LocalTables, Protocol):
+class AccountTables(Protocol):
+    """Accounts that agents run under, and the store's own probe."""
+
+    def load_account(self, name: str) -> Account:
+        """Return the account; one that was never saved is not paused."""
+
+    def paused_accounts(self) -> list[Account]: ...
+
+    def save_account(self, account: Account) -> None: ...
+
+    def note_failure(self, account: str, kind: str, task: TaskRow, at: datetime) -> None:
+        """Keep the newest failure of that class of *task* under *account*."""
+
+    def failing_tasks(self, account: str, kind: str, since: datetime) -> list[TaskRow]:
+        """Return the tasks with a noted failure of that class at or after *since*."""
+
+    def forget_failures(self, account: str, before: datetime | None = None) -> None:
+        """Forget the account's noted failures, or those *before* a moment."""
+
+    def probe(self, at: datetime) -> None:
+        """Write something small, to see whether the disk takes it."""
+
+
+class Tx(TaskTables, JobTables, QueueTables, RepoTables, LocalTables, AccountTables, Protocol):
     """One transaction: everything in it is committed together, or nothing."""
 
 

@@ -5,6 +5,7 @@ Owns: the loads behind the live page, ``/tasks``, ``/queue``, ``orch status`` an
 """
 
 from orch.snapshots.queue import load_queue
+from orch.snapshots.reader import Present
 from orch.snapshots.tasks import load_snapshot, load_task, load_task_view, load_why
 
-__all__ = ["load_queue", "load_snapshot", "load_task", "load_task_view", "load_why"]
+__all__ = ["Present", "load_queue", "load_snapshot", "load_task", "load_task_view", "load_why"]

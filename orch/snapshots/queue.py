@@ -4,39 +4,58 @@ Rule: every block is there, each list is bounded, and a feature that is not buil
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 
-from orch.core.ids import TaskRow
-from orch.core.model import Awaiting, Intent, IntentKind, Job, JobState, Limits, OutboxRow, Repo, RowState, Run, RunKind, Task
+from orch.core.ids import ProjectName, TaskRow
+from orch.core.model import (
+    AccountPause,
+    Awaiting,
+    Intent,
+    IntentKind,
+    Job,
+    JobState,
+    Limits,
+    OutboxRow,
+    Repo,
+    RowState,
+    Run,
+    RunKind,
+    Task,
+)
 from orch.core.render.quote import plain
 from orch.core.stages import Stage
 from orch.core.views import TaskFacts, job_view, run_view, status_of, why
 from orch.ports import Tx
-from orch.snapshots.reader import Block, Reader, freeze_view
+from orch.snapshots.reader import Block, Present, Reader, freeze_view
 
 ROWS_MAX = 200
 
 
-def load_queue(tx: Tx, now: datetime, limits: Limits) -> Block:
-    """Return ``/queue``: block by block, what is queued, running and waiting, and why. Each list is bounded."""
-    reader = Reader(tx, limits)
+def load_queue(
+    tx: Tx, now: datetime, limits: Limits, *, projects: Iterable[ProjectName] = (), present: Present | None = None
+) -> Block:
+    """Return ``/queue``: block by block, what is queued, running and waiting, and why. Each list is bounded.
+
+    The repos of *projects* are shown even while no task of them lives.
+    """
+    reader = Reader(tx, limits, present)
     live = tx.list_tasks(live=True, limit=ROWS_MAX)
     facts = [reader.facts(task) for task in live]
     names = {task.row: str(task.work_item) for task in live}
-    repos = [reader.repo(project) for project in sorted({task.project for task in live})]
+    repos = [reader.repo(project) for project in sorted({*projects, *(task.project for task in live)})]
     intents = tx.open_intents()
     return {
         "at": now.isoformat(),
         "jobs": _jobs_block(tx, facts, now, names),
         "tasks": _tasks_block(facts, now),
-        "serial_gate": _gate_block(repos),
+        "serial_gate": _gate_block(repos, facts, limits),
         "task_deps": _deps_block(facts, limits),
         "merge": _merge_block(reader, repos, intents),
         "deploy": _deploy_block(live, intents, names),
         "stop": _stop_block(live, intents, names),
         "reconcile": {"enabled": False},
-        "agents": _agents_block(tx, now, limits, names),
+        "agents": {**_agents_block(tx, now, limits, names), **_held_block(reader, present or Present())},
         "budget": {"enabled": False},
         "outbox": _outbox_block(tx, names),
     }
@@ -86,10 +105,13 @@ def _tasks_block(facts: Sequence[TaskFacts], now: datetime) -> Block:
     }
 
 
-def _gate_block(repos: Sequence[Repo]) -> Block:
-    """No order of entry is enforced yet; pauses and freezes of the repos are."""
+def _gate_block(repos: Sequence[Repo], facts: Sequence[TaskFacts], limits: Limits) -> Block:
+    """Return which projects let one task enter after the other, whom that holds, and the freezes and pauses of the repos."""
     return {
-        "enabled": False,
+        "enabled": bool(limits.serial_gate),
+        "projects": sorted(limits.serial_gate),
+        "held": [{"id": each.task.work_item, "by": each.held_by} for each in facts if each.held_by],
+        "fixes": [each.task.work_item for each in facts if each.task.exempt],
         "freezes": [freeze_view(repo.freeze) for repo in repos if repo.freeze is not None],
         "paused": [repo.project for repo in repos if repo.paused],
     }
@@ -185,6 +207,29 @@ def _agents_block(tx: Tx, now: datetime, limits: Limits, names: Mapping[TaskRow,
         "test_slots": limits.test_slots,
         "running": [view(run) for run in agents],
         "commands": [view(run) for run in running if run.kind is not RunKind.AGENT],
+    }
+
+
+def _held_block(reader: Reader, present: Present) -> Block:
+    """Return what holds agents over all projects: paused accounts, too little room."""
+    return {
+        "accounts": [_account_view(account.name, account.pause) for account in reader.accounts().values() if account.pause],
+        "shortages": [
+            {"resource": str(each.resource), "free_mb": each.free_mb, "floor_mb": each.floor_mb} for each in present.shortages
+        ],
+    }
+
+
+def _account_view(name: str, pause: AccountPause) -> Block:
+    return {
+        "name": name,
+        "paused": True,
+        "cause": str(pause.cause),
+        "since": pause.since.isoformat(),
+        "until": pause.until.isoformat(),
+        "renewals": pause.renewals,
+        "trial": int(pause.trial) if pause.trial is not None else None,
+        "detail": plain(pause.detail, 300),
     }
 
 

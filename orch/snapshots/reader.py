@@ -5,11 +5,16 @@ Owns: which small queries a task's view costs. Rule: one transaction, nothing ke
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import final
 
+from orch.core.accounts import account_of
 from orch.core.ids import IssueId, ProjectName, TaskRow
-from orch.core.model import Awaiting, Freeze, Limits, Repo, RunKind, Task
+from orch.core.model import Account, Awaiting, Freeze, Limits, Project, Repo, RunKind, Task
 from orch.core.render.quote import clean, cut
-from orch.core.stages import is_terminal
+from orch.core.room import Shortage
+from orch.core.serial_gate import Standing, holders
+from orch.core.stages import TABLE, Stage, is_terminal
 from orch.core.views import TaskFacts
 from orch.ports import Tx
 
@@ -19,15 +24,27 @@ Block = dict[str, object]
 RUNS_MAX = 500
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Present:
+    """What a view needs and the store does not hold: the projects as configured, and what there is too little of."""
+
+    projects: Mapping[ProjectName, Project] = field(default_factory=dict)
+    shortages: tuple[Shortage, ...] = ()
+
+
 class Reader:
     """One transaction's facts around tasks; what several tasks share is read once."""
 
-    def __init__(self, tx: Tx, limits: Limits | None = None) -> None:
+    def __init__(self, tx: Tx, limits: Limits | None = None, present: Present | None = None) -> None:
         self._tx = tx
+        self._present = present or Present()
+        self._pauses: dict[str, Account] | None = None
         self._limits = limits
         self._repos: dict[ProjectName, Repo] = {}
         self._places: dict[ProjectName, Mapping[TaskRow, int]] = {}
         self._names: dict[tuple[ProjectName, IssueId], str] = {}
+        self._standings: dict[ProjectName, dict[TaskRow, Standing]] = {}
         self._busy: int | None = None
 
     def repo(self, project: ProjectName) -> Repo:
@@ -45,10 +62,13 @@ class Reader:
             job=self._tx.active_job(task.row) if live else None,
             dependencies=[self.name(task.project, issue) for issue in on],
             open_dependencies=self._open(task) if live and on else (),
+            held_by=self.held_by(task) if live else "",
             history=self._tx.list_transitions(task.row) if history else (),
             repo=self.repo(task.project) if live else None,
             landing_position=self._place(task) if task.awaiting is Awaiting.LANDING else None,
             slots_busy=self.busy() if live else 0,
+            account=self.account(task) if live else None,
+            shortages=self._present.shortages,
             slots=self._limits.max_concurrency if self._limits is not None else None,
         )
 
@@ -57,6 +77,32 @@ class Reader:
         if self._limits is not None and not self._limits.task_deps_enabled:
             return []
         return [self.name(task.project, issue) for issue in self._tx.open_dependencies(task.project, task.issue)]
+
+    def held_by(self, task: Task) -> str:
+        """Return the work item id of the first earlier task that holds *task* at the serial gate, empty where none does."""
+        if self._limits is None or task.project not in self._limits.serial_gate or task.stage is not Stage.ANALYSIS:
+            return ""
+        if task.project not in self._standings:
+            found = self._tx.load_standings(task.project, self._limits)
+            self._standings[task.project] = {standing.row: standing for standing in found}
+        # One that is not among them stands behind the first that waits at the gate, and nobody inside waits for it.
+        behind = {task.row: Standing(row=task.row, entered=False)}
+        held = holders(task.row, (behind | self._standings[task.project]).values())
+        first = self._tx.load_task(held[0]) if held else None
+        return first.work_item if first is not None else ""
+
+    def accounts(self) -> dict[str, Account]:
+        """Return the accounts that are paused, by name."""
+        if self._pauses is None:
+            self._pauses = {account.name: account for account in self._tx.paused_accounts()}
+        return self._pauses
+
+    def account(self, task: Task) -> Account | None:
+        """Return the account that the next agent of *task* runs under, where it is paused."""
+        role, project = TABLE[task.stage].role, self._present.projects.get(task.project)
+        if role is None or project is None or not self.accounts():
+            return None
+        return self.accounts().get(account_of(project, role))
 
     def name(self, project: ProjectName, issue: IssueId) -> str:
         """Return what people call an issue: its newest task's work item id, else the board's own id."""

@@ -15,20 +15,26 @@ from orch.core.render.quote import clean
 from orch.core.statuses import map_states
 from orch.core.views import task_detail, task_view, why
 from orch.ports import Tx
-from orch.snapshots.reader import Block, Reader, freeze_view
+from orch.snapshots.reader import Block, Present, Reader, freeze_view
 
 ISSUES_MAX = 1000
 
 
 def load_snapshot(
-    tx: Tx, now: datetime, *, limit: int = 200, projects: Iterable[ProjectName] = (), limits: Limits | None = None
+    tx: Tx,
+    now: datetime,
+    *,
+    limit: int = 200,
+    projects: Iterable[ProjectName] = (),
+    limits: Limits | None = None,
+    present: Present | None = None,
 ) -> Block:
     """Return what the page and ``/tasks`` show: tasks, the local board's issues, projects, totals.
 
     Live tasks come first, in the order in which they entered; then the newest finished ones; *limit* in all.
     *projects* are shown even while nothing of them is in the store.
     """
-    reader = Reader(tx, limits)
+    reader = Reader(tx, limits, present)
     tasks = tx.list_tasks(live=True, limit=limit)
     live = len(tasks)
     if live < limit:
@@ -40,29 +46,39 @@ def load_snapshot(
         "at": now.isoformat(),
         "tasks": views,
         "issues": _issue_views(tx, issues),
-        "projects": [_project_view(reader.repo(name)) for name in sorted(known)],
+        "projects": [_project_view(reader.repo(name), limits) for name in sorted(known)],
         "totals": _totals(views, live=live, more=len(tasks) >= limit),
     }
 
 
-def load_task(tx: Tx, name: str, now: datetime, *, limits: Limits | None = None) -> Block | None:
+def load_task(tx: Tx, name: str, now: datetime, *, limits: Limits | None = None, present: Present | None = None) -> Block | None:
     """Return the task that *name* means with all its detail, or None."""
     task = _find(tx, name)
-    return task_detail(Reader(tx, limits).facts(task, history=True), now) if task is not None else None
+    return task_detail(Reader(tx, limits, present).facts(task, history=True), now) if task is not None else None
 
 
-def load_why(tx: Tx, name: str, now: datetime, language: str = "en", *, limits: Limits | None = None) -> str | None:
+def load_why(
+    tx: Tx,
+    name: str,
+    now: datetime,
+    language: str = "en",
+    *,
+    limits: Limits | None = None,
+    present: Present | None = None,
+) -> str | None:
     """Return the why sentence of what *name* means; an issue of the local board that never entered the line has one too."""
     task = _find(tx, name)
     if task is not None:
-        return why(Reader(tx, limits).facts(task), now, language)
+        return why(Reader(tx, limits, present).facts(task), now, language)
     return render_action(None, language) if tx.load_issue(IssueId(name)) is not None else None
 
 
-def load_task_view(tx: Tx, row: TaskRow, now: datetime, *, limits: Limits | None = None) -> Block | None:
+def load_task_view(
+    tx: Tx, row: TaskRow, now: datetime, *, limits: Limits | None = None, present: Present | None = None
+) -> Block | None:
     """Return one task as every list shows it, or None; for the live feed."""
     task = tx.load_task(row)
-    return task_view(Reader(tx, limits).facts(task), now) if task is not None else None
+    return task_view(Reader(tx, limits, present).facts(task), now) if task is not None else None
 
 
 def _find(tx: Tx, name: str) -> Task | None:
@@ -111,11 +127,12 @@ def _issue_views(tx: Tx, issues: Sequence[tuple[BoardIssue, Task | None]]) -> li
     ]
 
 
-def _project_view(repo: Repo) -> Block:
+def _project_view(repo: Repo, limits: Limits | None) -> Block:
     return {
         "name": repo.project,
         "paused": repo.paused,
         "freeze": freeze_view(repo.freeze) if repo.freeze is not None else None,
+        "serial_gate": limits is not None and repo.project in limits.serial_gate,
         "main": repo.main,
     }
 

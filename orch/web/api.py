@@ -46,8 +46,10 @@ def query_number(name: str, default: int, maximum: int) -> int:
 
 async def load_tasks(deps: WebDeps, limit: int = 200) -> dict[str, object]:
     """Load what the list of tasks shows."""
-    now, limits, projects = deps.clock.now(), deps.limits, [project.name for project in deps.projects]
-    return await deps.store.read(lambda tx: load_snapshot(tx, now, limit=limit, projects=projects, limits=limits))
+    now, limits, projects = deps.clock.now(), deps.limits, list(deps.projects)
+    return await deps.store.read(
+        lambda tx: load_snapshot(tx, now, limit=limit, projects=projects, limits=limits, present=deps.present)
+    )
 
 
 @final
@@ -76,14 +78,19 @@ class TaskViews:
 
     async def queue(self) -> Response:
         now, limits = self._deps.clock.now(), self._deps.limits
-        return jsonify(await self._deps.store.read(lambda tx: load_queue(tx, now, limits)))
+        projects = list(self._deps.projects)
+        return jsonify(
+            await self._deps.store.read(lambda tx: load_queue(tx, now, limits, projects=projects, present=self._deps.present))
+        )
 
     async def tasks(self) -> Response:
         return jsonify(await load_tasks(self._deps, query_number("limit", 200, LIMIT_MAX)))
 
     async def task(self, id: str) -> Response:  # noqa: A002
         now = self._deps.clock.now()
-        found = await self._deps.store.read(lambda tx: load_task(tx, id, now, limits=self._deps.limits))
+        found = await self._deps.store.read(
+            lambda tx: load_task(tx, id, now, limits=self._deps.limits, present=self._deps.present)
+        )
         if found is None:
             raise _no_task(id)
         return jsonify(found)
@@ -91,7 +98,7 @@ class TaskViews:
     async def why(self, id: str) -> Response:  # noqa: A002
         now, limits = self._deps.clock.now(), self._deps.limits
         language = "ru" if request.args.get("language") == "ru" else "en"
-        found = await self._deps.store.read(lambda tx: load_why(tx, id, now, language, limits=limits))
+        found = await self._deps.store.read(lambda tx: load_why(tx, id, now, language, limits=limits, present=self._deps.present))
         if found is None:
             raise _no_task(id)
         return jsonify({"id": id, "why": found})
@@ -135,6 +142,7 @@ _DECISIONS = {
     Decision.CONFIRM_DEPLOY: "Let the landed SHA that was shown be deployed",
     Decision.STOP: "Stop the task",
     Decision.RESUME: "Take a parked task on at its stage",
+    Decision.FIX: "Exempt the task from freeze and serial gate and land it first",
 }
 
 

@@ -11,8 +11,10 @@ from quart import Quart, Response, g, jsonify, request, websocket
 
 from orch.web.api import TaskViews
 from orch.web.auth import Gate
+from orch.web.backup import BackupViews
 from orch.web.board import BoardViews
 from orch.web.bodies import BODY_MAX, BODY_TIMEOUT_S, ArrivingBody, ArrivingRequest
+from orch.web.controls import ControlViews
 from orch.web.deps import WebDeps
 from orch.web.live import Hub
 from orch.web.metrics import Metrics
@@ -51,7 +53,14 @@ def create_app(deps: WebDeps) -> Web:
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     gate, metrics = Gate(deps), Metrics(deps.version)
     hub = Hub(deps, metrics.viewers)
-    routes = [*PageViews(deps, gate, metrics).routes(), *TaskViews(deps).routes(), *BoardViews(deps).routes(), *hub.routes()]
+    routes = [
+        *PageViews(deps, gate, metrics).routes(),
+        *TaskViews(deps).routes(),
+        *BoardViews(deps).routes(),
+        *ControlViews(deps).routes(),
+        *BackupViews(deps).routes(),
+        *hub.routes(),
+    ]
 
     async def openapi() -> Response:
         return jsonify(describe(routes, deps.version))

@@ -25,7 +25,6 @@ class BoardViews:
 
     def __init__(self, deps: WebDeps) -> None:
         self._deps = deps
-        self._projects = {project.name: project for project in deps.projects}
 
     def routes(self) -> list[Route]:
         return [
@@ -86,7 +85,7 @@ class BoardViews:
             "project": issue.project,
             "title": issue.title,
             "text": issue.text,
-            **_column(issue.state_id, tx.load_states(issue.project), self._projects.get(issue.project)),
+            **_column(issue.state_id, tx.load_states(issue.project), self._deps.projects.get(issue.project)),
             "url": issue.url,
             "created_at": issue.created_at.isoformat(),
             "updated_at": issue.updated_at.isoformat(),

@@ -6,10 +6,10 @@ a fair length gets past here, and what was wrong is said without repeating more 
 
 import json
 import re
-from typing import Annotated, Any, NoReturn, TypeVar, final
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar, final
 
 import anyio
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from quart import Request, request
 from quart.wrappers.request import Body as BytesOfBody
 
@@ -46,6 +46,7 @@ def _filled(text: str) -> str:
 Line = Annotated[str, Field(max_length=1000), AfterValidator(_line)]
 Prose = Annotated[str, Field(max_length=100_000), AfterValidator(_plain)]
 FilledProse = Annotated[str, Field(max_length=100_000), AfterValidator(_filled)]
+ProjectOrNone = Annotated[str, Field(pattern=r"^([A-Za-z0-9-]{1,40})?$")]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 By = Annotated[str, Field(default="", max_length=60), AfterValidator(_plain)]
 
@@ -90,6 +91,55 @@ class DependencyBody(Body):
 
     issue: Name
     on: Name
+
+
+class BackupBody(Body):
+    """A folder on the daemon's machine, as an absolute path."""
+
+    dir: Annotated[str, Field(min_length=1, max_length=4000), AfterValidator(_plain)]
+
+
+class FindingBody(BaseModel):
+    """One thing to mend."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+    title: Line
+    severity: Annotated[str, Field(default="major", max_length=40), AfterValidator(_plain)]
+    path: Annotated[str, Field(default="", max_length=500), AfterValidator(_plain)]
+    detail: Annotated[str, Field(default="", max_length=4000), AfterValidator(_plain)]
+
+
+class SendBackBody(Body):
+    """Where a task goes back to, and why: *reason*, *findings*, or both."""
+
+    stage: Literal["analysis", "architecture", "development", "review", "testing", "deploy-staging"]
+    reason: Annotated[str, Field(default="", max_length=20_000), AfterValidator(_plain)]
+    findings: Annotated[list[FindingBody], Field(default_factory=list, max_length=100)]
+
+    @model_validator(mode="after")
+    def _says_why(self) -> Self:
+        if not self.reason.strip() and not self.findings:
+            raise ValueError("say why, in 'reason' or 'findings': whoever works on it next reads that")
+        return self
+
+
+class AdoptBody(Body):
+    """*project* is needed only for an issue that the daemon has never seen."""
+
+    project: ProjectOrNone = ""
+
+
+class FreezeBody(Body):
+    """*project* may be left out where there is only one."""
+
+    project: ProjectOrNone = ""
+    reason: Annotated[str, Field(default="", max_length=1000), AfterValidator(_plain)]
+
+
+class PauseBody(Body):
+    """All projects, where none is named."""
+
+    project: ProjectOrNone = ""
 
 
 class NoBody(Body):
@@ -166,4 +216,5 @@ def _first(error: ValidationError, model: type[Body]) -> str:
     name = ".".join(str(part) for part in first["loc"])[:80]
     if first["type"] == "extra_forbidden":
         return f"{name!r} is not a field; {_fields(model)}."
-    return f"{name}: {first['msg'].removeprefix('Value error, ')}."
+    told = first["msg"].removeprefix("Value error, ")
+    return f"{name}: {told}." if name else f"{told[:1].upper()}{told[1:]}."

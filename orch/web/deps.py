@@ -3,12 +3,14 @@
 Owns: ``WebDeps``. Does not own: any of what it carries. Rule: nothing here is a library's type.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import final
 
-from orch.core.model import Limits, Project
-from orch.ports import Clock, Control, Feed, Store
+from orch.core.ids import ProjectName
+from orch.core.model import Limits, Project, Registry
+from orch.ports import BackupDesk, Clock, Control, Feed, Store
+from orch.snapshots import Present
 from orch.web.links import LoginLinks
 
 
@@ -26,13 +28,27 @@ class WebDeps:
     feed: Feed
     clock: Clock
     token: str
-    limits: Limits
+    registry: Callable[[], Registry]
     public_url: str
     version: str
-    projects: Sequence[Project] = ()
     admin_token: str = ""
     require_token_for_reading: bool = False
     links: LoginLinks = field(default_factory=LoginLinks)
     heartbeat_s: float = 15.0
     viewer_send_s: float = 10.0
     viewers_max: int = 200
+
+    @property
+    def limits(self) -> Limits:
+        return self.registry().limits
+
+    @property
+    def present(self) -> Present:
+        """What views need and the store does not hold."""
+        return Present(projects=self.projects, shortages=self.control.vitals().shortages)
+
+    @property
+    def projects(self) -> Mapping[ProjectName, Project]:
+        return self.registry().projects
+
+    backup: BackupDesk | None = None

@@ -91,10 +91,11 @@ class PageViews:
         return jsonify({"status": "ok", "version": self._deps.version})
 
     async def ready(self) -> Response:
-        missing = dict(self._deps.control.ready())
-        response = jsonify({"ready": not missing, "not_ready": missing})
+        vitals = self._deps.control.vitals()
+        missing = dict(vitals.not_ready)
+        response = jsonify({"ready": not missing, "not_ready": missing, "notices": dict(vitals.notices)})
         response.status_code = 503 if missing else 200
         return response
 
     async def metrics(self) -> Response:
-        return self._metrics.render()
+        return self._metrics.render(self._deps.control.vitals())

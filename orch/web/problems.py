@@ -45,6 +45,8 @@ def answer_status(verb: Verb) -> int:
             return 409
         case Verb.UNKNOWN:
             return 404
+        case Verb.UNAVAILABLE:
+            return 503
         case Verb.INVALID:
             return 422
         case _:
@@ -55,7 +57,7 @@ def answer_response(answer: Answer, extra: Mapping[str, object] | None = None) -
     """Build the response to a person's command; *extra* is added to a good one."""
     status = answer_status(answer.verb)
     if status != 200:
-        return problem(status, answer.text)
+        return problem(status, answer.text, {"Retry-After": str(RETRY_AFTER_S)} if status == 503 else None)
     return jsonify({"result": answer.verb.value, "text": answer.text, "id": answer.id, **(extra or {})})
 
 

@@ -67,7 +67,9 @@ def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
     for route in routes:
         paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
         if route.body is not None:
-            schemas[route.body.__name__] = route.body.model_json_schema(ref_template="#/components/schemas/{model}")
+            schema = route.body.model_json_schema(ref_template="#/components/schemas/{model}")
+            schemas |= schema.pop("$defs", {})
+            schemas[route.body.__name__] = schema
     return {
         "openapi": "3.1.0",
         "info": {"title": "Orch", "version": version},

@@ -121,7 +121,7 @@ async def test_a_disk_that_is_full_is_said_at_once_and_the_command_is_not_carrie
     async with line() as it:
         it.g.store.full = True
         answer = await it.ask(create())
-        assert answer.verb is Verb.REFUSED
+        assert answer.verb is Verb.UNAVAILABLE
         assert "try again" in answer.text
         it.g.store.full = False
         await it.settle(120)

@@ -48,6 +48,19 @@ async def test_G1_a_move_made_at_any_moment_of_the_reading_starts_the_task(call:
         await it.until(lambda tx: tx_task(tx, name).stage is Stage.ANALYSIS, within_s=5)
 
 
+async def test_G9_a_move_that_no_hook_tells_of_is_seen_by_the_reading_that_is_under_way() -> None:
+    """The newest entry that was read does not explain the column: the entries are read again at once, not at the next poll."""
+    async with line() as it:
+        name = await it.add()
+        await it.settle(1)
+        gate = it.faults.hold_next("board.fetch_issue")
+        it.supervisor.repo(DEMO).tell(IssueChanged(issue=IssueId(name)))
+        await gate.reached.wait()
+        await it.world.desk.move_issue(IssueId(name), "to_analyse", by="anna")  # the intake is not told
+        gate.open()
+        await it.until(lambda tx: tx_task(tx, name).stage is Stage.ANALYSIS, within_s=2)
+
+
 async def test_G9_a_board_that_is_down_is_read_again_later_and_the_event_is_kept() -> None:
     async with line() as it:
         it.faults.fail_always("board.fetch_issue", TransientError("board", "issue", "502"))

@@ -55,7 +55,7 @@ async def test_a_deploy_that_was_cut_off_is_never_guessed_about() -> None:
             await it.approve(name)
             await it.until(lambda tx: tx_task(tx, name).awaiting is Awaiting.CONFIRM)
             await it.decide(name, Decision.CONFIRM_DEPLOY)
-            await it.until(lambda tx: any(run.kind == "deploy" for run in tx.list_runs(running=True)))
+            await it.until(lambda tx: it.commands.calls[-1][0] == ("deploy",))
         async with running(ground) as it:
             task = await it.until_parked(name)
             assert task.park is not None
@@ -128,12 +128,9 @@ async def drive(it: Line, names: list[str]) -> None:
 def scripted(ground: Ground) -> None:
     """One takes a round through the review, and two change the same file: the later one is in conflict and gives way."""
     ground.agent.script("DEMO-1", Role.REVIEWER, Step(artefacts={"07-review.md": verdict("changes_requested", "no tests")}))
-    ground.agent.script(
-        "DEMO-2", Role.DEVELOPER, Step(files={"shared.py": "two\n"}), Step(files={"shared.py": None, "own.py": "two\n"})
-    )
-    ground.agent.script(
-        "DEMO-3", Role.DEVELOPER, Step(files={"shared.py": "three\n"}), Step(files={"shared.py": None, "more.py": "three\n"})
-    )
+    for name, text in (("DEMO-2", "two\n"), ("DEMO-3", "three\n")):
+        clash, way_out = {"shared.py": text}, {"shared.py": None, f"{name}.py": text}
+        ground.agent.script(name, Role.DEVELOPER, Step(files=clash), Step(files=way_out))
 
 
 @pytest.mark.parametrize("seed", range(12))

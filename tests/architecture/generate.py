@@ -1,4 +1,4 @@
-"""Writes the pages that are made from the code: ``docs/stages.md`` and ``docs/messages.md``.
+"""Writes the pages that are made from the code: ``docs/stages.md``, ``docs/messages.md``, ``docs/failpoints.md``.
 
 Run ``make docs`` (or ``python -m tests.architecture.generate``); a test fails while a page is not what this would write.
 """
@@ -7,15 +7,17 @@ import ast
 import dataclasses
 import enum
 import inspect
+import re
 import sys
 import types
 import typing
 from collections.abc import Iterator
 from pathlib import Path
 
-from orch.core import messages
+from orch.core import commands, messages
 from orch.core.gates import GATES
 from orch.core.stages import TABLE, Move, StageRow
+from orch.failpoints import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
 MADE = "<!-- Made by `make docs` from {source}; edit that, not this. -->"
@@ -80,10 +82,15 @@ def _arrows() -> Iterator[str]:
 
 def render_messages() -> str:
     """Return ``docs/messages.md``: each actor's closed union, and the values inside messages."""
-    source = {node.name: node for node in ast.parse(inspect.getsource(messages)).body if isinstance(node, ast.ClassDef)}
+    source = {
+        node.name: node
+        for module in (messages, commands)
+        for node in ast.parse(inspect.getsource(module)).body
+        if isinstance(node, ast.ClassDef)
+    }
     lines = [
         "# Messages",
-        MADE.format(source="`orch/core/messages.py`"),
+        MADE.format(source="`orch/core/messages.py` and `orch/core/commands.py`"),
         "",
         "Each actor receives one closed union. Commands are imperative, events past tense. A message carries ids rather than",
         "objects, and whatever may arrive late carries its fence (*attempt* or *epoch*); a stale one is ignored.",
@@ -149,7 +156,37 @@ def _cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|").replace("``", "`")
 
 
-PAGES = {"stages.md": render_stages, "messages.md": render_messages}
+HIT = re.compile(r'^ *hit\("([^"]*)"\)$', re.MULTILINE)
+
+
+def find_failpoints() -> dict[str, list[str]]:
+    """Return, by name, the modules in which a failpoint is hit, one for each place."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(path for folder in ("orch", "actors") for path in (ROOT / folder).rglob("*.py")):
+        for name in HIT.findall(path.read_text(encoding="utf-8")):
+            found.setdefault(name, []).append(str(path.relative_to(ROOT)))
+    return found
+
+
+def render_failpoints() -> str:
+    """Return ``docs/failpoints.md``: every name, where it stands, what is true there."""
+    places = find_failpoints()
+    lines = [
+        "# Failpoints",
+        MADE.format(source="`orch/failpoints.py`"),
+        "",
+        "A failpoint is a named place at which a test lets the daemon die. `ORCH_FAILPOINT=name:n` in its environment kills the",
+        "process with SIGKILL at the n-th passing of that name; a name that does not exist stops the start (exit code 2). Unset,",
+        "it costs nothing. `tests/scenario/crash` dies at each of them once, and `make crash` at random, as often as you like.",
+        "",
+        "| name | in | what is true there |",
+        "| --- | --- | --- |",
+        *(f"| `{name}` | `{', '.join(places.get(name, ['–']))}` | {_cell(told)} |" for name, told in NAMES.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {"stages.md": render_stages, "messages.md": render_messages, "failpoints.md": render_failpoints}
 
 
 def main() -> None:

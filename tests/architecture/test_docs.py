@@ -1,17 +1,19 @@
 """The docs say what is so: generated pages are fresh, every setting and dependency stands there, every link leads somewhere."""
 
+import dataclasses
 import re
 import tomllib
-import types
-import typing
 from pathlib import Path
+from typing import Any
 
 import pytest
-from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
-from orch.config import ProjectEntry, Settings, is_secret, load
-from tests.architecture.generate import PAGES
+from orch.cli.app import build_cli
+from orch.cli.options import CliDeps
+from orch.failpoints import NAMES
+from orch.web.app import create_app
+from orch.web.deps import WebDeps
+from tests.architecture.generate import PAGES, find_failpoints
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -36,69 +38,36 @@ def test_a_generated_page_is_up_to_date(name: str) -> None:
     assert read(f"docs/{name}") == PAGES[name](), "run 'make docs'"
 
 
-# ------------------------------------------------------------------------------------------------ settings
+@pytest.mark.parametrize("name", NAMES)
+def test_a_failpoint_stands_at_exactly_one_place(name: str) -> None:
+    assert len(find_failpoints().get(name, [])) == 1
 
 
-def test_every_setting_is_documented_and_nothing_else() -> None:
-    assert rows(read("docs/configuration.md"), "## Settings").keys() == Settings.model_fields.keys()
+def test_no_place_names_a_failpoint_that_does_not_exist() -> None:
+    assert find_failpoints().keys() <= NAMES.keys()
 
 
-@pytest.mark.parametrize("name", Settings.model_fields)
-def test_a_setting_s_variable_and_default_are_those_of_the_code(name: str) -> None:
-    variable, default, meaning = rows(read("docs/configuration.md"), "## Settings")[name]
-    assert variable == f"`ORCH_{name.upper()}`"
-    assert default == shown(name, Settings.model_fields[name])
-    assert len(meaning) > 10
+# ------------------------------------------------------------------------------------------------ interfaces
 
 
-def shown(name: str, field: FieldInfo) -> str:
-    """Return a default as the table writes it."""
-    value = field.get_default(call_default_factory=True)
-    match value:
-        case None | "" | () | {}:
-            return "secret" if is_secret(name) else "–"
-        case bool():
-            return f"`{str(value).lower()}`"
-        case float() if value.is_integer():
-            return f"`{int(value)}`"
-        case dict():
-            (each,) = set(value.values())
-            return f"`{int(each)}` each"
-        case _:
-            return f"`{value}`"
+def test_every_command_is_documented() -> None:
+    app = build_cli(CliDeps(serve=lambda _: 0, demo=lambda _: 0, connect=lambda *_: pytest.fail("nobody is asked"), version="0"))
+    told = read("docs/interfaces.md")
+    names = [f"orch {command.name}" for command in app.registered_commands]
+    assert [name for name in names if f"`{name}" not in told] == []
+    groups = {inner.info.name: inner for group in app.registered_groups if (inner := group.typer_instance) is not None}
+    parts = [(group, command.name) for group, inner in groups.items() for command in inner.registered_commands]
+    assert [(group, name) for group, name in parts if f"`orch {group} {name}" not in told and f"`{name}`" not in told] == []
 
 
-def keys_of(model: type[BaseModel], prefix: str = "") -> set[str]:
-    """Return the keys of a project's entry, those of its tables too."""
-    found: set[str] = set()
-    for name, field in model.model_fields.items():
-        key = f"{prefix}{name}"
-        inner = [part for part in flat(field.annotation) if isinstance(part, type) and issubclass(part, BaseModel)]
-        if not inner:
-            found.add(key)
-        for table in inner:
-            found |= keys_of(table, f"{key}.<role>." if name == "roles" else f"{key}.")
-    return found
-
-
-def flat(annotation: object) -> list[object]:
-    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is not None:
-        return [part for inner in typing.get_args(annotation) for part in flat(inner)]
-    return [annotation]
-
-
-def test_every_key_of_a_project_is_documented_and_nothing_else() -> None:
-    assert rows(read("docs/configuration.md"), "## Projects").keys() == keys_of(ProjectEntry)
-
-
-def test_the_example_can_be_loaded_and_its_commented_lines_too(tmp_path: Path) -> None:
-    example = ROOT / "config" / "orch.example.toml"
-    assert [project.name for project in load(example, {}).projects] == ["shop"]
-    full = re.sub(r"^# (?=[a-z_.0-9]+ *=)", "", example.read_text(encoding="utf-8"), flags=re.MULTILINE)
-    assert full.count("\n# ") < example.read_text(encoding="utf-8").count("\n# ")
-    (tmp_path / "full.toml").write_text(full, encoding="utf-8")
-    found = load(tmp_path / "full.toml", {})
-    assert (found.projects[0].monitor is not None, found.warnings) == (True, ())
+def test_every_address_is_documented() -> None:
+    given: dict[str, Any] = {field.name: None for field in dataclasses.fields(WebDeps) if field.default is dataclasses.MISSING}
+    given |= {"token": "t" * 32, "public_url": "http://127.0.0.1:1", "version": "0"}
+    given = {name: value for name, value in given.items() if name != "links"}
+    told = read("docs/interfaces.md").partition("\n## HTTP\n")[2]
+    paths = [route.path for route in create_app(WebDeps(**given)).routes if route.path != "/static/{name}"]
+    last = {path: [part for part in path.split("/") if part and "{" not in part][-1:] for path in paths}
+    assert [path for path, part in last.items() if not all(name in told for name in part)] == []
 
 
 # ------------------------------------------------------------------------------------------------ pages

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orch.adapters.prompts import shipped_prompts
-from orch.core import effects, messages
+from orch.core import commands, effects, messages
 from orch.core.errors import IllegalTransition
 from orch.core.gates import GATES, VERDICT_FILES
 from orch.core.stages import ORDER, TABLE, TERMINAL, Move, Role, Stage, may_send_back, step
@@ -117,6 +117,6 @@ def test_every_effect_on_the_world_is_delivered_by_an_actor(kind: type) -> None:
     assert kind.__name__ in named_in("actors")
 
 
-@pytest.mark.parametrize("kind", [kind for kind in MEMBERS if kind.__module__ == messages.__name__])
+@pytest.mark.parametrize("kind", [kind for kind in MEMBERS if kind.__module__ in (commands.__name__, messages.__name__)])
 def test_every_message_is_known_to_an_actor(kind: type) -> None:
     assert kind.__name__ in named_in("actors")

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +23,11 @@ from orch.adapters.local_board import LocalBoard, LocalDeskAdapter
 from orch.adapters.local_forge import LocalForge
 from orch.adapters.notices import LogNotifier
 from orch.adapters.process import ProcessTree, namespace_of
+from orch.adapters.room import HostRoom
 from orch.adapters.store import SqliteStore
 from orch.core.gates import BranchFacts
 from orch.core.messages import InboxHint
-from orch.core.model import AgentResult, Outcome, RoleSettings, Usage
+from orch.core.model import AgentResult, Outcome, Registry, RoleSettings, Usage
 from orch.core.stages import Role
 from orch.core.statuses import Status
 from orch.ports import AgentRequest, Collected, Prepared, ProcessEnd, ProcessSpec, PromptContext, WorkspaceSpec
@@ -124,16 +124,18 @@ async def line(folder: Path, agent: Agent) -> AsyncIterator[tuple[World, Supervi
         roles: Mapping[Role, RoleSettings] = {role: RoleSettings(agent="scripted") for role in Role}
         project = make_project(roles=roles)
         services = Services(
-            project=project,
+            configured=lambda: project,
             board=LocalBoard(store, DEMO, clock),
             forge=LocalForge(store, DEMO, folder, "main", clock),
             mirror=NoMirror(),  # type: ignore[arg-type]
             workspace=ReadyWorkspace(folder),
         )
+        limits = make_limits(max_concurrency=2, min_free_memory_mb=0, min_free_disk_mb=0)
+        registry = Registry(limits=limits, projects={DEMO: project})
         world = World(
             store=store,
             clock=clock,
-            limits=replace(make_limits(), max_concurrency=2),
+            registry=lambda: registry,
             services={DEMO: services},
             processes=processes,
             adapters={"scripted": agent},
@@ -143,6 +145,7 @@ async def line(folder: Path, agent: Agent) -> AsyncIterator[tuple[World, Supervi
             notifier=LogNotifier(),
             run_dir=lambda run: _made(folder / f"run-{int(run)}"),
             home_of=lambda row: folder,
+            room=HostRoom(folder),
         )
         async with anyio.create_task_group() as group:
             supervisor = Supervisor(world)

@@ -45,7 +45,7 @@ def fill(tx: Tx, count: int) -> None:
 
 
 async def prepare(folder: Path, count: int) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
+    await anyio.Path(folder).mkdir(parents=True, exist_ok=True)
     async with await SqliteStore.open(folder / "orch.db", clock=SystemClock()) as store:
         await store.transact(lambda tx: fill(tx, count))
 

@@ -15,16 +15,20 @@ from orch.core.decide_repo import (
     Forward,
     Hold,
     Land,
+    Later,
     Nothing,
     Refuse,
     Useless,
     choose_trigger,
+    decide_adoption,
     decide_trigger,
+    first_contact,
     membership_fault,
     plan_landing,
     rejection_reason,
 )
 from orch.core.ids import Sha, TaskRow
+from orch.core.messages import Answer, Verb
 from orch.core.model import Activity, Awaiting, Freeze, FreezeCause, Member, Repo, Task
 from orch.core.stages import ORDER, Stage
 from orch.core.statuses import DEFAULT_NAMES, TRIGGERS, BoardState, Status, map_states
@@ -38,6 +42,7 @@ from tests.builders import (
     make_issue,
     make_limits,
     make_park,
+    make_project,
     make_task,
     sha,
 )
@@ -67,7 +72,8 @@ def choose(
 ) -> tuple[Status | None, list[int]]:
     """Choose with all (or the *fresh*) entries unhandled; return the trigger and the numbers of what is handled with it."""
     unhandled = {entry.id for number, entry in enumerate(entries, 1) if fresh is None or number in fresh}
-    chosen = choose_trigger(entries, unhandled, more.get("states", STATES), column(now), live=live)
+    baseline = more.get("baseline")
+    chosen = choose_trigger(entries, unhandled, more.get("states", STATES), column(now), live=live, baseline=baseline)
     numbers = {entry.id: number for number, entry in enumerate(entries, 1)}
     assert chosen.entry is not None or chosen.trigger is None
     return chosen.trigger, [numbers[entry] for entry in chosen.handled]
@@ -224,7 +230,8 @@ def test_G2_a_live_task_decides_for_itself(trigger: Status, stage: Stage) -> Non
     [
         (None, None, Nothing()),
         (S.TO_ANALYSE, None, Enter()),
-        (S.TO_ANALYSE, OVER, Enter()),
+        (S.TO_ANALYSE, replace(OVER, swept=True), Enter()),
+        (S.TO_ANALYSE, OVER, Later()),
         (S.TO_ANALYSE, make_task(stage=Stage.DONE), Useless()),
         (S.STOP, None, Nothing()),
         (S.STOP, OVER, Nothing()),
@@ -369,3 +376,52 @@ def test_a_plan_is_what_the_membership_check_lets_through() -> None:
         candidate = make_candidate(Member(task=task.row, head=task.head or Sha("")))
         assert isinstance(plan, Land) is (membership_fault(candidate, [task], repo) is None)
         assert membership_fault(candidate, [replace(task, park=make_park())], repo) is not None
+
+
+# ------------------------------------------------------------------------------------------------ first contact, adoption
+
+BEFORE = [("anna", S.BACKLOG, S.TO_ANALYSE)]
+OLD_STOP = [("anna", S.IN_PROGRESS, S.STOP)]
+
+
+def test_what_was_set_before_the_first_contact_counts_as_handled() -> None:
+    assert choose(log(*BEFORE), S.TO_ANALYSE, live=False, baseline=later(2)) == (None, [1])
+    assert choose(log(*BEFORE), S.TO_ANALYSE, live=False, baseline=later(1)) == (S.TO_ANALYSE, [1])
+    assert choose(log(*BEFORE), S.TO_ANALYSE, live=False, baseline=None) == (S.TO_ANALYSE, [1])
+
+
+def test_what_is_set_after_it_counts_whatever_was_there_before() -> None:
+    entries = log(*BEFORE, ("anna", S.TO_ANALYSE, S.BACKLOG), ("anna", S.BACKLOG, S.TO_ANALYSE))
+    assert choose(entries, S.TO_ANALYSE, live=False, baseline=later(3)) == (S.TO_ANALYSE, [1, 2, 3])
+
+
+def test_an_old_STOP_that_stands_on_a_live_task_is_obeyed() -> None:
+    assert choose(log(*OLD_STOP), S.STOP, baseline=later(5)) == (S.STOP, [1])
+    assert choose(log(*OLD_STOP), S.STOP, live=False, baseline=later(5)) == (None, [1])
+    moved_on = log(*OLD_STOP, ("anna", S.STOP, S.IN_PROGRESS))
+    assert choose(moved_on, S.IN_PROGRESS, baseline=later(5)) == (None, [1, 2])
+
+
+def test_a_board_that_begins_with_the_store_has_nothing_from_before_whatever_the_clock_does() -> None:
+    assert first_contact(make_project(), NOW) < later(-1e9)
+    assert first_contact(make_project(board="plane", board_project="p"), NOW) == NOW
+
+
+@pytest.mark.parametrize("newest", [None, make_task(stage=Stage.DONE), replace(OVER, swept=True)])
+def test_adoption_starts_what_no_live_task_has(newest: Task | None) -> None:
+    assert decide_adoption(make_issue(), None, newest, make_limits()) == Enter()
+
+
+@pytest.mark.parametrize(
+    ("issue", "live", "newest", "words"),
+    [
+        (make_issue(), make_task(stage=Stage.TESTING), None, "in the line already, as DEMO-1 at testing"),
+        (make_issue(), None, OVER, "cleaned up"),
+        (make_issue(title="Hm", text="short"), None, None, "2 characters"),
+    ],
+)
+def test_adoption_is_refused_with_the_reason(words: str, issue: Any, live: Task | None, newest: Task | None) -> None:
+    answer = decide_adoption(issue, live, newest, make_limits())
+    assert isinstance(answer, Answer)
+    assert answer.verb is Verb.REFUSED
+    assert words in answer.text

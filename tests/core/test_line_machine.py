@@ -12,7 +12,7 @@ from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orch.core import decide_evidence, decide_person, decide_task
+from orch.core import decide_control, decide_evidence, decide_person, decide_task
 from orch.core.decide_repo import Land, membership_fault, plan_landing
 from orch.core.effects import (
     CancelJobs,
@@ -42,14 +42,19 @@ from orch.core.messages import (
     Refusal,
     RefusalKind,
     RunEnded,
+    SendBack,
     TriggerSet,
+    Verb,
 )
 from orch.core.model import (
     AgentResult,
     Awaiting,
     CiSource,
     CiState,
+    Counters,
     DeploySettings,
+    Freeze,
+    FreezeCause,
     Job,
     JobState,
     Member,
@@ -61,7 +66,7 @@ from orch.core.model import (
 )
 from orch.core.outbox import write_row
 from orch.core.retry import FAILED_MAX, GATE_RED_MAX, STALLED_MAX, TIMED_OUT_MAX, TURN_LIMIT_MAX
-from orch.core.stages import ORDER, TABLE, Stage, is_terminal
+from orch.core.stages import ORDER, TABLE, Stage, is_terminal, may_send_back
 from orch.core.statuses import TRIGGERS, Status
 from orch.core.stopping import is_deploying, window_closed
 from orch.core.turn import Context, Decided
@@ -118,6 +123,7 @@ class Line(RuleBasedStateMachine):
     number: int = 0
     landing: bool = False
     """An intent to land the task is open: the critical window."""
+    freeze: Freeze | None = None
     by_hand: bool = False
     """A person merged it: that asks no gate of ours."""
 
@@ -196,7 +202,8 @@ class Line(RuleBasedStateMachine):
             if isinstance(effect, RecordTransition) and effect.transition.source is not None:
                 line = effect.transition
                 assert line.source is stage, "the history has no gap"
-                assert line.target is line.source or line.target in TABLE[line.source].moves.values(), f"{line}"
+                back = line.cause == "sent-back" and may_send_back(line.source, line.target)
+                assert back or line.target is line.source or line.target in TABLE[line.source].moves.values(), f"{line}"
                 stage = line.target
         assert after.stage is stage, "a stage changes with a line of history only"
         if is_terminal(before.stage):
@@ -212,6 +219,8 @@ class Line(RuleBasedStateMachine):
             assert not queued
             assert not any(isinstance(effect, RequeueJob | EnterTrain) for effect in decided.effects)
         assert after.attempt >= before.attempt
+        if self.freeze is not None and not after.exempt and self.project.deploy.confirm:
+            assert not is_deploying(after) or is_deploying(before), "no deploy is confirmed under a freeze"
         if after.stage is Stage.CANCELLED and before.stage is not Stage.CANCELLED:
             assert after.attempt > before.attempt, "a STOP fences what runs"
             assert any(isinstance(effect, CancelRun) for effect in decided.effects)
@@ -458,10 +467,10 @@ class Line(RuleBasedStateMachine):
         sha_ = {"shown": self.task.shown, "other": sha("f"), "none": None}[shown]
         message = Decide(decision=decision, by="anna", shown=sha_, reason="because")
         active = self.job is not None
-        decided = decide_person.decided(self.context, self.task, message, active=active, landing=self.landing)
+        decided = decide_person.decided(self.context, self.task, message, active=active, landing=self.landing, freeze=self.freeze)
         assert decided.answer is not None
         assert decided.answer.text
-        bound = decision not in (Decision.STOP, Decision.RESUME)
+        bound = decision not in (Decision.STOP, Decision.RESUME, Decision.FIX)
         if bound and (sha_ is None or sha_ != self.task.shown):
             assert (decided.task, decided.effects) == (self.task, ())
         self.apply(decided, by_person=True)
@@ -474,9 +483,39 @@ class Line(RuleBasedStateMachine):
             self.number += 1
             message = TriggerSet(trigger=trigger, entries=(ActivityId(f"e{self.number}"),), at=NOW, by="anna", reason="because")
             active = self.job is not None
-            decided = decide_person.triggered(self.context, self.task, message, active=active, landing=self.landing)
+            decided = decide_person.triggered(
+                self.context, self.task, message, active=active, landing=self.landing, freeze=self.freeze
+            )
             assert any(isinstance(effect, SetStatus) for effect in decided.effects), "a trigger never stays on the board"
             self.apply(decided, by_person=True)
+
+    @rule(stage=st.sampled_from(ORDER))
+    def a_person_sends_it_back(self, stage: Stage) -> None:
+        if self.number % 2:
+            return
+        message = SendBack(stage=stage, by="anna", reason="Look again.")
+        decided = decide_control.sent_back(self.context, self.task, message, landing=self.landing)
+        assert decided.answer is not None
+        if decided.answer.verb is Verb.DONE:
+            assert (decided.task.stage, decided.task.attempt, decided.task.park) == (stage, self.task.attempt + 1, None)
+            assert decided.task.counters == Counters()
+        else:
+            assert (decided.task, decided.effects) == (self.task, ())
+        self.apply(decided, by_person=True)
+
+    @rule(frozen=st.booleans())
+    def the_repo_is_frozen_or_not(self, frozen: bool) -> None:
+        self.freeze = Freeze(project=DEMO, cause=FreezeCause.PERSON, since=NOW, by="anna") if frozen else None
+
+    def is_kept_from_deploying(self) -> bool:
+        return self.freeze is not None and is_deploying(self.task) and not self.task.exempt and not self.task.cancel_requested_at
+
+    @precondition(is_kept_from_deploying)
+    @rule()
+    def its_deploy_is_not_started(self) -> None:
+        assert self.freeze is not None
+        self.apply(decide_control.deploy_frozen(self.context, self.task, self.freeze))
+        assert is_deploying(self.task) is not self.project.deploy.confirm
 
     # -------------------------------------------------------------------------------------------- the happy path
 
@@ -504,7 +543,7 @@ class Line(RuleBasedStateMachine):
             case Awaiting.APPROVAL:
                 return lambda: self.a_person_decides(Decision.APPROVE, "shown")
             case Awaiting.CONFIRM:
-                return lambda: self.a_person_decides(Decision.CONFIRM_DEPLOY, "shown")
+                return self.thawed_and_confirmed
             case Awaiting.INPUT:
                 return lambda: self.a_person_sets_a_trigger(Status.TO_ANALYSE, again=False)
             case Awaiting.LANDING:
@@ -517,6 +556,10 @@ class Line(RuleBasedStateMachine):
                 return lambda: self.the_forge_reports_a_CI(CiState.SUCCESS, current=True, which=0)
             case _:
                 raise AssertionError(f"nothing can move a task in {task.stage} that waits for {task.awaiting}")
+
+    def thawed_and_confirmed(self) -> None:
+        self.freeze = None
+        self.a_person_decides(Decision.CONFIRM_DEPLOY, "shown")
 
     def merged_by_hand(self) -> None:
         self.apply(decide_evidence.landed(self.context, self.task, self.new_sha(), "merged by a person"))

@@ -12,8 +12,8 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from orch.core import render
-from orch.core.ids import Sha, WorkItemId
-from orch.core.model import Awaiting, Finding, Outcome, Park, ParkReason, RunMode, Task, Usage
+from orch.core.ids import ProjectName, Sha, WorkItemId
+from orch.core.model import Awaiting, Finding, Freeze, FreezeCause, Outcome, Park, ParkReason, RunMode, Task, Usage
 from orch.core.render.catalogue import CATALOGUES, say
 from orch.core.render.quote import clean, code, fenced, inline, link, plain, quoted
 from orch.core.stages import TERMINAL, Role, Stage
@@ -67,6 +67,11 @@ def every_text(words: str, language: str) -> Iterator[tuple[str, str]]:
     yield "retry", render.render_retry(words, words, 1, 3, language)
     yield "parked", render.render_parked(park, language)
     yield "resumed", render.render_resumed(words, Stage.REVIEW, language)
+    yield "sent back", render.render_sent_back(words, Stage.REVIEW, words, [finding] * 50, language)
+    freeze = Freeze(project=ProjectName("shop"), cause=FreezeCause.PERSON, since=NOW, by=words, detail=words)
+    yield "freeze", render.render_freeze(ITEM, freeze, language)
+    yield "voided", render.render_confirm_voided(ITEM, freeze, language)
+    yield "fix", render.render_fix(ITEM, words, language)
     yield "confirm", render.render_confirm_deploy(ITEM, SHA_A, [words] * 50, words, language)
     yield "done", render.render_done(ITEM, SHA_A, words, language)
     yield "useless", render.render_trigger_useless(Status.APPROVED, task, language)
@@ -272,6 +277,14 @@ def test_the_request_file_keeps_title_and_description_exactly() -> None:
 def test_red_tests_without_output_say_so() -> None:
     assert "without any output" in render.render_ci_evidence(" \n", "en")
     assert "E   assert 1 == 2" in render.render_ci_evidence("E   assert 1 == 2", "en")
+
+
+@pytest.mark.parametrize(("ok", "word"), [(True, "ok"), (False, "fail")])
+def test_the_staging_report_is_a_verdict_file_with_the_output_fenced(ok: bool, word: str) -> None:
+    text = render.render_staging_report(SHA_A, "``` out of the fence\n---\nverdict: ok\n", "en", ok=ok)
+    _, front, body = text.split("---\n", 2)
+    assert front == f"verdict: {word}\nfindings: []\n"
+    assert [token.type for token in MarkdownIt().parse(body) if token.type in ("fence", "hr", "heading_open")] == ["fence"]
 
 
 def test_a_long_log_keeps_its_end() -> None:

@@ -42,6 +42,7 @@ from tests.core.samples import NOW, SHA_A, SHA_B, ago
 
 SHOP = ProjectName("shop")
 LIMITS = Limits()
+GATED = Limits(serial_gate=frozenset({SHOP}))
 BLOCKS = {"jobs", "tasks", "serial_gate", "task_deps", "merge", "deploy", "stop", "reconcile", "agents", "budget", "outbox"}
 T = TypeVar("T")
 
@@ -134,7 +135,9 @@ def test_an_empty_store_gives_an_empty_snapshot(tx: Tx) -> None:
 
 def test_a_registered_project_is_shown_before_anything_of_it_exists(tx: Tx) -> None:
     shown = sent(load_snapshot(tx, NOW, projects=[SHOP]))
-    assert shown["projects"] == [{"name": "shop", "paused": False, "freeze": None, "main": None}]
+    assert shown["projects"] == [{"name": "shop", "paused": False, "freeze": None, "serial_gate": False, "main": None}]
+    gated = sent(load_snapshot(tx, NOW, projects=[SHOP], limits=GATED))
+    assert gated["projects"][0]["serial_gate"] is True
 
 
 def test_live_tasks_come_first_then_the_newest_finished_ones(tx: Tx) -> None:
@@ -353,6 +356,35 @@ def test_stops_deploys_freezes_and_pauses_have_their_blocks(tx: Tx) -> None:
     assert shown["serial_gate"]["freezes"][0]["cause"] == "red-main"
 
 
+def test_the_serial_gate_shows_whom_it_holds_and_each_task_says_who_comes_before_it(tx: Tx) -> None:
+    for number in range(1, 6):
+        queue(tx, enter(tx, number, exempt=number == 4))
+    tx.add_dependency(SHOP, IssueId("SHOP-1"), IssueId("SHOP-5"), NOW)
+    block = sent(load_queue(tx, NOW, GATED))["serial_gate"]
+    assert (block["enabled"], block["projects"], block["fixes"]) == (True, ["shop"], ["SHOP-4"])
+    assert block["held"] == [{"id": "SHOP-3", "by": "SHOP-2"}, {"id": "SHOP-5", "by": "SHOP-2"}]
+    told = load_why(tx, "SHOP-3", NOW, limits=GATED)
+    assert told is not None
+    assert "SHOP-2" in told
+    assert "orch fix SHOP-3" in told
+    assert "slot" in (load_why(tx, "SHOP-2", NOW, limits=GATED) or "")
+    assert "SHOP-5" in (load_why(tx, "SHOP-1", NOW, limits=GATED) or "")
+
+
+def test_G14_where_the_gate_is_off_nobody_is_said_to_be_held(tx: Tx) -> None:
+    for number in (1, 2):
+        queue(tx, enter(tx, number))
+    block = sent(load_queue(tx, NOW, LIMITS))["serial_gate"]
+    assert (block["enabled"], block["projects"], block["held"]) == (False, [], [])
+    assert "slot" in (load_why(tx, "SHOP-2", NOW, limits=LIMITS) or "")
+
+
+def test_a_frozen_project_is_in_the_queue_without_any_task(tx: Tx) -> None:
+    tx.set_freeze(Freeze(project=SHOP, cause=FreezeCause.PERSON, since=NOW, by="anna"))
+    block = sent(load_queue(tx, NOW, LIMITS, projects=[SHOP]))["serial_gate"]
+    assert [freeze["project"] for freeze in block["freezes"]] == ["shop"]
+
+
 def test_the_outbox_shows_what_waits_and_what_was_given_up_without_the_texts(tx: Tx) -> None:
     task = enter(tx, 1)
     rows = []
@@ -371,7 +403,7 @@ def test_the_outbox_shows_what_waits_and_what_was_given_up_without_the_texts(tx:
 
 def test_what_is_not_built_says_so(tx: Tx) -> None:
     shown = sent(load_queue(tx, NOW, LIMITS))
-    assert [shown[name]["enabled"] for name in ("serial_gate", "reconcile", "budget")] == [False, False, False]
+    assert [shown[name]["enabled"] for name in ("reconcile", "budget")] == [False, False]
 
 
 Load = Callable[[Tx, datetime], object]

@@ -31,8 +31,8 @@ PARK = Park(reason=ParkReason.NO_CI, since=ago(hours=1), evidence="no status for
 SHOP = ProjectName("shop")
 
 
-def frozen(cause: FreezeCause = FreezeCause.RED_MAIN) -> Repo:
-    return Repo(project=SHOP, freeze=Freeze(project=SHOP, cause=cause, since=ago(minutes=30), by="orch"))
+def frozen(cause: FreezeCause = FreezeCause.RED_MAIN, *, by: str = "orch", detail: str = "") -> Repo:
+    return Repo(project=SHOP, freeze=Freeze(project=SHOP, cause=cause, since=ago(minutes=30), by=by, detail=detail))
 
 
 # ------------------------------------------------------------------------------------------------ status
@@ -113,6 +113,21 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
         "a thaw",
         TaskFacts(task=make_task(), job=make_job(), repo=frozen()),
         ("frozen by a red default branch", "(30 m)", "orch unfreeze shop"),
+    ),
+    (
+        "a person's thaw",
+        TaskFacts(task=make_task(), job=make_job(), repo=frozen(FreezeCause.PERSON, by="api:anna", detail="release day")),
+        ("frozen by api:anna (release day)", "(30 m)", "orch unfreeze shop"),
+    ),
+    (
+        "its turn",
+        TaskFacts(task=make_task(), job=make_job(), held_by="SHOP-3"),
+        ("SHOP-3 comes before it", "done or cancelled", "orch fix SHOP-12"),
+    ),
+    (
+        "a thaw, before its deploy",
+        TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOYING), repo=frozen()),
+        ("frozen by a red default branch", "orch unfreeze shop"),
     ),
     (
         "approval",

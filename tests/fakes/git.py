@@ -90,6 +90,14 @@ class FakeMirror:
             self._faults.wrote("branch", f"{branch} {sha}")
             return Pushed(result=PushResult.PUSHED)
 
+    async def write_artefact(self, branch: Branch, head: Sha, work_item: WorkItemId, *, name: str, text: str) -> Sha | None:
+        async with self._faults.at("mirror.write_artefact"):
+            if self.repository.branches.get(branch) != head:
+                return None
+            made = self.repository.change(head, {f"{artefact_dir(work_item)}/{name}": text}, f"Keep {name}")
+            self.repository.branches[branch] = made
+            return made
+
     async def delete_branch(self, branch: Branch, *, expected: Sha) -> Pushed:
         async with self._faults.at("mirror.delete_branch"):
             tip = self.repository.branches.get(branch)
@@ -98,6 +106,13 @@ class FakeMirror:
             if self.repository.branches.pop(branch, None) is not None:
                 self._faults.wrote("delete branch", branch)
             return Pushed(result=PushResult.PUSHED)
+
+    async def keep_branch(self, branch: Branch, *, task: TaskRow, runs: Sequence[RunId], head: Sha | None) -> Sha | None:
+        async with self._faults.at("mirror.keep_branch"):
+            tip = self.repository.branches.get(branch)
+            if tip is not None:
+                self._faults.wrote("keep branch", f"{branch} {tip}")
+            return tip
 
     async def diff_stat(self, base: Sha, tip: Sha) -> str:
         return f"{base[:7]}...{tip[:7]}"

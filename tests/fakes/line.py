@@ -13,13 +13,14 @@ from typing import Self, TypeVar
 
 import anyio
 
+from actors.health import Health, WatchedStore
 from actors.supervisor import Supervisor
 from actors.world import Services, World
 from orch.adapters.local_board import LocalDeskAdapter
 from orch.adapters.store import InlineStore, recover
 from orch.core.ids import IssueId, ProjectName, RunId, TaskRow
 from orch.core.messages import Answer, CommentIssue, CreateIssue, DecideTask, Decision, MoveIssue, PersonCommand, Verb
-from orch.core.model import BoardComment, Job, Limits, OutboxRow, Project, RowState, Run, Task, Transition
+from orch.core.model import BoardComment, Job, Limits, OutboxRow, Project, Registry, RowState, Run, Task, Transition
 from orch.core.stages import Stage
 from orch.ports import Tx, WorkspaceSpec
 from tests.builders import DEMO, make_limits, make_project
@@ -27,7 +28,7 @@ from tests.fakes.agents import FakeAgent, FakeCommands, FakeNotifier, FakeProces
 from tests.fakes.faults import Faults
 from tests.fakes.git import FakeMirror, FakeWorkspace
 from tests.fakes.repository import Repository
-from tests.fakes.services import FaultyBoard, FaultyForge, FaultyStore
+from tests.fakes.services import FakeRoom, FaultyBoard, FaultyForge, FaultyStore
 from tests.fakes.virtual_time import VirtualClock
 
 T = TypeVar("T")
@@ -51,6 +52,7 @@ class Ground:
         self.commands = FakeCommands(self.mirrors.values, self.faults)
         self.prompts = FakePrompts()
         self.notifier = FakeNotifier(self.faults)
+        self.room = FakeRoom()
         self.owners: dict[TaskRow, ProjectName] = {}
         self.processes = FakeProcesses(self.agent, self._workspace_of, self.faults)
         self.boards = {project.name: FaultyBoard(self.store, project.name, self.clock, self.faults) for project in self.projects}
@@ -87,12 +89,16 @@ class Ground:
         folder.mkdir(exist_ok=True)
         return folder
 
+    def registry(self) -> Registry:
+        return Registry(limits=self.limits, projects={project.name: project for project in self.projects})
+
     def world(self) -> World:
+        health = Health()
         prefixes = {project.name: project.prefix for project in self.projects}
         return World(
-            store=self.store,
+            store=WatchedStore(self.store, health),
             clock=self.clock,
-            limits=self.limits,
+            registry=self.registry,
             services={project.name: self._services(project) for project in self.projects},
             processes=self.processes,
             adapters={self.agent.name: self.agent},
@@ -102,13 +108,15 @@ class Ground:
             notifier=self.notifier,
             run_dir=self.run_dir,
             home_of=lambda row: Path(f"/nonexistent/tasks/{int(row)}/home"),
+            room=self.room,
+            health=health,
         )
 
     def _services(self, project: Project) -> Services:
         name = project.name
         forge = FaultyForge(self.store, name, self.clock, self.faults, self.repositories[name])
         return Services(
-            project=project,
+            configured=lambda: self.registry().projects[name],
             board=self.boards[name],
             forge=forge,
             mirror=self.mirrors[name],
@@ -217,7 +225,8 @@ class Line:
                     (t.work_item, t.stage, t.awaiting, t.park and (t.park.reason, t.park.evidence[:300]), t.note) for t in tasks
                 ]
                 raise AssertionError(f"it did not come within {within_s} s: {told}")
-            await anyio.sleep(STEP_S)
+            waited_s = anyio.current_time() - (deadline - within_s)
+            await anyio.sleep(STEP_S if waited_s < 20 else 10 * STEP_S)
 
     async def until_stage(self, name: str, stage: Stage, *, within_s: float = 120) -> Task:
         await self.until(lambda tx: tx_task(tx, name).stage is stage, within_s=within_s)

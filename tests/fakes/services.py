@@ -17,6 +17,7 @@ from orch.adapters.store import InlineStore
 from orch.core.errors import StoreError
 from orch.core.ids import Branch, IssueId, Sha
 from orch.core.model import Activity, BoardComment, BoardIssue, CommitStatus, PullRequest, PullRequestState
+from orch.core.room import Free
 from orch.core.stages import Role
 from orch.core.statuses import BoardState
 from orch.ports import Clock, Store, Tx
@@ -24,6 +25,17 @@ from tests.fakes.faults import Faults
 from tests.fakes.repository import Repository
 
 T = TypeVar("T")
+
+
+class FakeRoom:
+    """The ``Room`` port: what is free is what a test says."""
+
+    def __init__(self) -> None:
+        self.free = Free(memory_mb=100_000, disk_mb=100_000)
+
+    async def measure(self) -> Free:
+        await anyio.lowlevel.checkpoint()
+        return self.free
 
 
 class FaultyStore:

@@ -9,6 +9,7 @@ import anyio
 import psutil
 import pytest
 
+from orch.adapters import orphans
 from orch.adapters.git.runner import Git, Options, classify
 from orch.core.errors import ConfigError, ExternalError, PermanentError, StoreError, TransientError
 from tests.gitrepo import make_repo
@@ -45,6 +46,25 @@ async def test_the_machines_configuration_is_not_read(tmp_path: Path) -> None:
     seen = (await git.run(repo.path / ".git", "config", "--list", "--show-scope")).out.decode()
     assert "Mallory" not in seen
     assert "command\tcore.hookspath=/dev/null" in seen.lower()
+
+
+async def test_G10_a_git_that_outlives_its_daemon_is_found_by_its_label_and_ended(tmp_path: Path) -> None:
+    """A push in mid-air must not land after the next daemon has asked what became of it."""
+    wait = "import pathlib, time\npathlib.Path(__file__ + '.began').touch()\ntime.sleep(60)\n"
+    path = tmp_path / "slow"
+    git = Git(executable=script(path, wait), label="namespace-1/git")
+    async with anyio.create_task_group() as group:
+        group.start_soon(_ended_by_signal, git, tmp_path)
+        with anyio.fail_after(20):
+            while not await anyio.Path(f"{path}.began").exists():  # noqa: ASYNC110 (another process: nobody tells us)
+                await anyio.sleep(0.01)
+            killed = await orphans.kill(lambda label: label.startswith("namespace-1/"), 5.0)
+    assert (len(killed.ended), killed.left) == (1, {})
+
+
+async def _ended_by_signal(git: Git, folder: Path) -> None:
+    with pytest.raises(TransientError, match="was ended by signal 15"):
+        await git.run(folder, "push")
 
 
 async def test_an_answer_may_be_an_exit_code(tmp_path: Path) -> None:

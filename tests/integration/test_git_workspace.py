@@ -264,6 +264,19 @@ async def test_a_continuation_without_an_archive_starts_from_the_pinned_head(des
     assert agent.git("rev-parse", "HEAD^") == prepared.base
 
 
+async def test_G10_a_continuation_does_not_take_another_run_s_work_for_its_own(desk: Desk) -> None:
+    """The run to go on with was cut off before anything was kept of it; the archive is the developer's before it."""
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    head = (await desk.collected(prepared)).facts.head
+    desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head)
+    desk.next_run(RunMode.CONTINUATION, base=prepared.base, head=head)
+    desk.spec = replace(desk.spec, role=Role.REVIEWER, allowed=(f"{FOLDER}/",), continues=RunId(2))
+    prepared, agent = await desk.prepare()
+    agent.write({f"{FOLDER}/07-review.md": "---\nverdict: approved\nfindings: []\n---\n"})
+    assert (await desk.collected(prepared)).facts.code_head == head, "what the developer did is not laid to the reviewer's charge"
+
+
 async def test_a_continuation_past_which_the_branch_went_on_starts_from_the_new_head(desk: Desk) -> None:
     prepared, agent = await desk.prepare()
     agent.write({"x": "1"})

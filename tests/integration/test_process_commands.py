@@ -18,7 +18,7 @@ Run = Callable[..., Awaitable[CommandReport]]
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     source = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HTTPS_PROXY": "http://proxy.invalid", "GITEA_TOKEN": "canary"}
-    commands = ProjectCommands(ProcessTree(namespace=namespace_of(tmp_path)), source=source, grace_s=0.0)
+    commands = ProjectCommands(ProcessTree(namespace=namespace_of(tmp_path)), source=source, grace=lambda: 0.0)
 
     async def make(script: str, *, timeout_s: float = 20.0, **env: str) -> CommandReport:
         argv, log = ("sh", "-c", script), tmp_path / "ci.log"

@@ -11,7 +11,7 @@ from orch.adapters.store import INTERRUPTED, InlineStore, hold_data_dir, recover
 from orch.adapters.store.jobs import CLAIM
 from orch.adapters.store.tables import query
 from orch.core.errors import ConfigError
-from orch.core.ids import Attempt, IssueId
+from orch.core.ids import Attempt, IssueId, Sha
 from orch.core.model import JobState, Outcome, RunKind, RunMode, Task
 from orch.core.stages import Role, Stage
 from orch.ports import Claimed, NothingToClaim, Tx
@@ -61,8 +61,7 @@ async def test_G10_interrupted_runs_end_uncharged_and_their_jobs_go_on_in_their_
     async with InlineStore(clock=ManualClock()) as store:
         for number in (1, 2, 3):
             await add_job(store, await add_task(store, number), role=Role.ANALYST)
-        cut = [await store.transact(lambda tx: tx.claim_job(NOW, make_limits())) for _ in range(2)]
-        assert all(isinstance(found, Claimed) for found in cut)
+        cut = [await claim_and_begin(store) for _ in range(2)]
 
         recovered = await store.transact(lambda tx: recover(tx, later(5)))
 
@@ -70,11 +69,33 @@ async def test_G10_interrupted_runs_end_uncharged_and_their_jobs_go_on_in_their_
         assert [int(job) for job in recovered.requeued] == [1, 2]
         assert recovered.cancelled == ()
         for found in cut:
-            assert isinstance(found, Claimed)
             await check_interrupted(store, found)
         again = await store.transact(lambda tx: tx.claim_job(later(6), make_limits()))
         assert isinstance(again, Claimed)
         assert (again.job.id, again.job.mode, again.run.attempt) == (1, RunMode.CONTINUATION, 2)
+
+
+async def test_G10_a_run_that_never_had_a_working_copy_is_not_continued() -> None:
+    async with InlineStore(clock=ManualClock()) as store:
+        await add_job(store, await add_task(store), role=Role.REVIEWER)
+        found = await store.transact(lambda tx: tx.claim_job(NOW, make_limits()))
+        assert isinstance(found, Claimed)
+
+        recovered = await store.transact(lambda tx: recover(tx, later(5)))
+
+        assert ([int(run) for run in recovered.runs], [int(job) for job in recovered.requeued]) == ([1], [1])
+        again = await store.transact(lambda tx: tx.claim_job(later(6), make_limits()))
+        assert isinstance(again, Claimed)
+        assert (again.job.id, again.job.mode, again.run.attempt) == (1, RunMode.NEW_ATTEMPT, 2)
+
+
+async def claim_and_begin(store: InlineStore) -> Claimed:
+    """Claim the next job and record what its run starts from, as an attempt does once its working copy is there."""
+    found = await store.transact(lambda tx: tx.claim_job(NOW, make_limits()))
+    assert isinstance(found, Claimed)
+    begun = replace(found, run=replace(found.run, start_head=Sha("a" * 40)))
+    assert await store.transact(lambda tx: tx.save_run(begun.run))
+    return begun
 
 
 async def check_interrupted(store: InlineStore, found: Claimed) -> None:

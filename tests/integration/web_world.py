@@ -26,12 +26,14 @@ from orch.core.model import (
     Park,
     ParkReason,
     Project,
+    Registry,
     RunKind,
     Task,
     Usage,
 )
 from orch.core.stages import Role, Stage
 from orch.core.statuses import DEFAULT_NAMES, BoardState, Status
+from orch.core.vitals import Vitals
 from orch.ports import Tx
 from orch.web.app import Web, create_app
 from orch.web.deps import WebDeps
@@ -72,6 +74,7 @@ class FakeControl:
     asked: list[PersonCommand] = field(default_factory=list)
     answers: list[Answer | Exception] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    state: Vitals = Vitals()
 
     async def ask(self, command: PersonCommand) -> Answer:
         self.asked.append(command)
@@ -87,6 +90,9 @@ class FakeControl:
 
     def ready(self) -> Mapping[str, str]:
         return self.missing
+
+    def vitals(self) -> Vitals:
+        return replace(self.state, not_ready=self.missing)
 
 
 class FakeFeed:
@@ -213,16 +219,16 @@ async def running(folder: Path, *, grace_s: float = 5.0, port: int = 0, **change
     async with InlineStore(clock=clock) as store:
         await store.transact(lambda tx: seed(tx, log))
         control, feed = FakeControl(store), FakeFeed()
+        registry = Registry(limits=Limits(), projects={SHOP: Project(name=SHOP, prefix="SHOP", repo="shop")})
         deps = WebDeps(
             store=store,
             control=control,
             feed=feed,
             clock=clock,
             token=TOKEN,
-            limits=Limits(),
+            registry=lambda: registry,
             public_url=url_of(sock),
             version="9.9.9",
-            projects=(Project(name=SHOP, prefix="SHOP", repo="shop"),),
         )
         deps = replace(deps, **changes)
         app, shutdown, served = create_app(deps), anyio.Event(), anyio.Event()

@@ -27,7 +27,7 @@ from orch.adapters.git.push import Answer, PushAnswer, ask_tip, push_ref
 from orch.adapters.git.runner import Git, Options, classify
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.gates import BranchFacts
-from orch.core.ids import Branch, ProjectName, Sha, WorkItemId, parse_sha
+from orch.core.ids import Branch, ProjectName, RunId, Sha, TaskRow, WorkItemId, archive_ref, artefact_dir, parse_sha
 from orch.core.model import Candidate, LandStyle, Member
 from orch.failpoints import hit
 from orch.ports.git import CandidateMember, Conflict, Pushed, PushResult
@@ -177,6 +177,19 @@ class GitMirror:
             raise classify("merge-base", ran.err)
         return ran.code == 0  # a commit that the mirror lacks is reachable from none that it has
 
+    async def keep_branch(self, branch: Branch, *, task: TaskRow, runs: Sequence[RunId], head: Sha | None) -> Sha | None:
+        await self.fetch()
+        tip = self.tracked(branch)
+        if tip is None:
+            return None
+        if head is None:
+            refs = [f"refs/agents/{int(run)}/" for run in runs]
+            ran = await self.git.run(self.path, "for-each-ref", "--format=%(objectname)", *refs) if refs else None
+            if ran is None or tip not in ran.lines():
+                return None
+        await self.set_ref(archive_ref(task, 0), tip)
+        return tip
+
     async def diff_stat(self, base: Sha, tip: Sha) -> str:
         await self.ensure()
         ran = await self.git.run(
@@ -260,6 +273,25 @@ class GitMirror:
         if tip != expected:
             return Pushed(result=PushResult.MOVED, detail=f"{branch} is at {tip or 'nothing'}, expected {expected or 'nothing'}")
         return self._refused(answer, tip)
+
+    async def write_artefact(self, branch: Branch, head: Sha, work_item: WorkItemId, *, name: str, text: str) -> Sha | None:
+        await self.ensure()
+        ran = await self.git.run(
+            self.path, "hash-object", "-w", "--stdin", options=Options(stdin=text.encode("utf-8", "replace"))
+        )
+        line = f"100644 {parse_sha(ran.word())}\t{artefact_dir(work_item)}/{check_ref_part(name)}\0".encode()
+        with tempfile.TemporaryDirectory(dir=self.path) as folder:
+            env = {"GIT_INDEX_FILE": str(Path(folder) / "index")}
+            await self.git.run(self.path, "read-tree", parse_sha(head), options=Options(env=env))
+            await self.git.run(self.path, "update-index", "-z", "--index-info", options=Options(env=env, stdin=line))
+            tree = parse_sha((await self.git.run(self.path, "write-tree", options=Options(env=env))).word())
+        held = parse_sha((await self.git.run(self.path, "rev-parse", "--verify", f"{parse_sha(head)}^{{tree}}")).word())
+        if tree == held:
+            return head
+        message = Options(stdin=f"Keep {name} of {work_item}\n".encode())
+        made = parse_sha((await self.git.run(self.path, "commit-tree", tree, "-p", head, options=message)).word())
+        pushed = await self.push_branch(branch, made, expected=head)
+        return made if pushed.result is PushResult.PUSHED else None
 
     async def delete_branch(self, branch: Branch, *, expected: Sha) -> Pushed:
         await self.ensure()

@@ -20,6 +20,7 @@ from typing import final
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from orch.adapters.shim import LABEL
 from orch.core.errors import ConfigError, ExternalError, PermanentError, StoreError, TransientError
 
 _SWITCHES: tuple[str, ...] = (
@@ -175,7 +176,11 @@ def _last_line(detail: str) -> str:
 
 @final
 class Git:
-    """The git program. One object serves every repo; calls may run side by side."""
+    """The git program. One object serves every repo; calls may run side by side.
+
+    *label* is in the environment of every git process (``ORCH_RUN_ID``): by it a later daemon finds, and ends before it looks
+    at any ref, a git that outlived the daemon that started it, such as a push in mid-air.
+    """
 
     def __init__(
         self,
@@ -184,6 +189,7 @@ class Git:
         identity: Identity | None = None,
         timeout_s: float = 300.0,
         environ: Mapping[str, str] | None = None,
+        label: str = "",
     ) -> None:
         found = executable or shutil.which("git")
         if not found:
@@ -192,6 +198,7 @@ class Git:
         self.identity = identity or Identity()
         self._timeout_s = timeout_s
         self._env = clean_environment(os.environ if environ is None else environ) | signature_env(self.identity)
+        self._env |= {LABEL: label} if label else {}
 
     async def run(self, git_dir: Path | None, *args: str, options: Options = PLAIN) -> Ran:
         """Run ``git <args>`` on *git_dir* (None: on no repository, for ``ls-remote``) and return what it said.

@@ -167,12 +167,12 @@ class GitWorkspace:
         return branch_apart(spec.branch, base)
 
     async def _restorable(self, spec: WorkspaceSpec) -> Plan | None:
-        """Read the task's last archive, unless the branch has been moved on past it since."""
+        """Read the task's last archive, unless it is another run's or the branch has been moved on past it since."""
         ran = await self._git.run(
             self._mirror.path, "for-each-ref", "--format=%(objectname) %(refname)", archive_ref(spec.task, 0).rpartition("/")[0]
         )
         kept = [(int(name.rpartition("/")[2]), parse_sha(sha)) for sha, _, name in (line.partition(" ") for line in ran.lines())]
-        if not kept:
+        if not kept or (spec.continues is not None and max(kept)[0] != int(spec.continues)):
             return None
         archive = max(kept)[1]
         commit = parse_commit(archive, (await read_objects(self._git, self._mirror.path, [archive]))[archive])

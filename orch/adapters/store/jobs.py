@@ -4,8 +4,12 @@ Owns: ``job``, ``run``. Rule: a terminal job stays terminal, an ended run stays 
 attempt is its task's current one.
 """
 
+import json
+from collections.abc import Collection
 from datetime import datetime
+from functools import cache
 
+from orch.adapters.store.gate import GateRows
 from orch.adapters.store.tables import query
 from orch.adapters.store.tasks import TaskRows
 from orch.adapters.store.values import (
@@ -39,30 +43,32 @@ from orch.ports import Claimed, NothingToClaim
 ACTIVE = "state IN ('queued', 'running')"
 
 
-def _claim_rule(*, deps: bool) -> str:
-    """Return the claim's query with or without its lines about dependencies."""
+@cache
+def claim_rule(*, deps: bool, held: bool = False, shut: bool = False) -> str:
+    """Return the claim's query without the lines whose marks do not hold now."""
+    holding = {"deps" if deps else "no deps", "shut" if shut else "open"} | ({"held"} if held else set())
     lines = []
     for line in query("claim_job").splitlines():
-        code, _, mark = line.partition(" -- ")
-        if mark not in ("deps", "no deps") or (mark == "deps") is deps:
+        code, _, marks = line.partition(" -- ")
+        if not marks or set(marks.split(", ")) <= holding:
             lines.append(code)
     return "\n".join(lines)
 
 
-CLAIM = {deps: _claim_rule(deps=deps) for deps in (True, False)}
+CLAIM = {deps: claim_rule(deps=deps) for deps in (True, False)}
 
 
-class JobRows(TaskRows):
+class JobRows(GateRows, TaskRows):
     def add_job(self, new: NewJob) -> Job | None:
         row = self._row(
             """
             INSERT INTO job (
-                task, project, stage, role, mode, priority, state, not_before, created_at, updated_at, feedback, blocked
+                task, project, stage, role, mode, priority, state, not_before, created_at, updated_at, feedback, blocked, entry
             ) VALUES (:task, :project, :stage, :role, :mode, :priority, 'queued', :not_before, :at, :at, :feedback, EXISTS (
                 SELECT 1 FROM task
                 CROSS JOIN open_dependency AS open ON open.project = task.project AND open.issue = task.issue_base
                 WHERE task.row = :task
-            ))
+            ), (SELECT entered = 0 FROM task WHERE task.row = :task))
             ON CONFLICT DO NOTHING RETURNING *
             """,
             {
@@ -94,17 +100,27 @@ class JobRows(TaskRows):
         sql = f"SELECT * FROM job WHERE {' AND '.join(terms)} ORDER BY id LIMIT :limit"
         return [_job(row) for row in self._rows(sql, {"state": state, "task": task, "limit": limit})]
 
-    def claim_job(self, now: datetime, limits: Limits) -> Claimed | NothingToClaim:
+    def claim_job(
+        self, now: datetime, limits: Limits, closed: Collection[tuple[ProjectName, Role]] = ()
+    ) -> Claimed | NothingToClaim:
         at = to_us(now)
-        found = self._row(CLAIM[limits.task_deps_enabled], {"now": at, "per_repo": limits.max_concurrency_per_repo})
+        values: dict[str, SqlValue] = {"now": at, "per_repo": limits.max_concurrency_per_repo}
+        if closed:
+            values["held"] = json.dumps([f"{project} {role}" for project, role in sorted(closed)])
+        doors = self._doors(limits)
+        if doors.shut:
+            values |= {"shut": json.dumps(doors.shut), "admitted": json.dumps(doors.admitted)}
+        rule = claim_rule(deps=limits.task_deps_enabled, held=bool(closed), shut=bool(doors.shut))
+        found = self._row(rule, values)
         if found is None:
             row = self._row(
                 "SELECT min(not_before) AS due FROM job WHERE state = 'queued' AND not_before IS NOT NULL AND not_before > ?",
                 (at,),
             )
             return NothingToClaim(due_at=from_us_or_none(row["due"] if row else None))
-        job = _job(self._must("UPDATE job SET state = 'running', updated_at = ? WHERE id = ? RETURNING *", (at, found["id"])))
-        self._run("UPDATE task SET attempt = attempt + 1, updated_at = ? WHERE row = ?", (at, job.task))
+        sql = "UPDATE job SET state = 'running', entry = 0, updated_at = ? WHERE id = ? RETURNING *"
+        job = _job(self._must(sql, (at, found["id"])))
+        self._run("UPDATE task SET attempt = attempt + 1, entered = 1, updated_at = ? WHERE row = ?", (at, job.task))
         task = self.load_task(job.task)
         if task is None:
             raise DomainError(f"job {job.id} names a task that does not exist")
@@ -125,6 +141,9 @@ class JobRows(TaskRows):
             "UPDATE job SET state = 'queued', mode = ?, not_before = ?, updated_at = ? WHERE id = ? AND state = 'running'",
             (mode, to_us_or_none(not_before), to_us(at), job),
         )
+
+    def expedite_job(self, row: TaskRow, priority: int) -> None:
+        self._run("UPDATE job SET priority = ? WHERE task = ? AND state = 'queued' AND priority < ?", (priority, row, priority))
 
     def cancel_jobs(self, row: TaskRow, at: datetime) -> int:
         sql = f"UPDATE job SET state = 'cancelled', updated_at = ? WHERE task = ? AND {ACTIVE}"

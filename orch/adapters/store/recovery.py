@@ -1,8 +1,9 @@
 """What a start makes of runs that a crash or a stop has cut off.
 
 Owns: the one transaction before anything is claimed. Rule: an interrupted run is ended, charged to no counter, and its job goes
-on as a continuation in its old place; the ended run is the fence that refuses its late writes. Does not own intents,
-orphaned processes and polls.
+on as a continuation in its old place; the ended run is the fence that refuses its late writes. A run that had no working copy
+yet (no ``start_head``) has nothing to continue: its job begins as it would have begun. Does not own intents, orphaned
+processes and polls.
 """
 
 from dataclasses import dataclass, replace
@@ -32,7 +33,10 @@ class Recovered:
 def recover(tx: Tx, now: datetime) -> Recovered:
     """End every run that was going on and put its job back. Run it under the data directory's lock, before any claim."""
     runs: list[RunId] = []
+    not_begun: set[JobId | None] = set()
     for run in tx.list_runs(running=True, limit=_ALL):
+        if run.start_head is None:
+            not_begun.add(run.job)
         if tx.save_run(replace(run, outcome=Outcome.CRASHED, detail=INTERRUPTED, ended_at=now)):
             runs.append(run.id)
     requeued: list[JobId] = []
@@ -43,6 +47,7 @@ def recover(tx: Tx, now: datetime) -> Recovered:
             tx.end_job(job.id, JobState.CANCELLED)
             cancelled.append(job.id)
         else:
-            tx.requeue_job(job.id, mode=RunMode.CONTINUATION, not_before=None, at=now)
+            mode = job.mode if job.id in not_begun else RunMode.CONTINUATION
+            tx.requeue_job(job.id, mode=mode, not_before=None, at=now)
             requeued.append(job.id)
     return Recovered(runs=tuple(runs), requeued=tuple(requeued), cancelled=tuple(cancelled))

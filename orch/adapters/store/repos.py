@@ -169,9 +169,11 @@ class RepoRows(Tables):
 
 
 def _freeze(row: Row) -> Freeze:
+    """Read a freeze. One for a cause that this program does not know holds all the same, until a person lifts it."""
+    known = row["cause"] in tuple(FreezeCause)
     return Freeze(
         project=ProjectName(row["project"]),
-        cause=FreezeCause(row["cause"]),
+        cause=FreezeCause(row["cause"]) if known else FreezeCause.PERSON,
         since=from_us(row["since"]),
         by=row["by"],
         detail=row["detail"],

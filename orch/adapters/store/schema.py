@@ -59,6 +59,8 @@ def open_reader(path: Path) -> sqlite3.Connection:
     try:
         connection = _connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
         connection.execute("PRAGMA query_only = ON")
+        # The first read opens the WAL: done now, a process that is out of descriptors later can still read.
+        connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     except sqlite3.Error as error:
         raise StoreError(f"cannot open the database {path} for reading: {error}") from error
     return connection
@@ -100,6 +102,7 @@ def _prepare(connection: sqlite3.Connection, name: str) -> None:
             _migrate(connection, number, script)
     # A program of another version may have written last; a wrong flag would hide a job from the claim for ever.
     connection.execute(query("refresh_blocked"), {"project": None, "issue": None})
+    connection.executescript(query("refresh_entered"))
 
 
 def _refuse_foreign(connection: sqlite3.Connection, name: str, version: int, newest: int) -> None:

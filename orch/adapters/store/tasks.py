@@ -73,6 +73,13 @@ class TaskRows(Tables):
             updated_at=new.at,
         )
         row = TaskRow(self._insert("task", _columns(task)))
+        self._run(
+            """
+            UPDATE outbox SET state = 'void' WHERE state = 'pending' AND target = 'board'
+            AND task IN (SELECT row FROM task WHERE project = ? AND issue_base = ? AND row < ?)
+            """,
+            (new.project, base_name(new.issue), row),
+        )
         self._refresh_blocked(new.project, new.issue)
         return self.load_task(row)
 
@@ -122,6 +129,9 @@ class TaskRows(Tables):
                     SELECT row FROM task WHERE work_item = :name COLLATE NOCASE
                     UNION ALL
                     SELECT row FROM task
+                    WHERE work_item >= :name || '#cancelled-' COLLATE NOCASE AND work_item < :name || '#cancelled.' COLLATE NOCASE
+                    UNION ALL
+                    SELECT row FROM task
                     WHERE issue_base = :base COLLATE NOCASE AND (issue = :name COLLATE NOCASE OR :name = :base)
                 )
             )
@@ -143,6 +153,9 @@ class TaskRows(Tables):
         )
         if task.attempt > stored["attempt"]:
             self._close_fenced_runs(task.row, task.attempt, task.updated_at)
+        if stored["stage"] == Stage.ANALYSIS and task.stage is not Stage.ANALYSIS:
+            self._run("UPDATE task SET entered = 1 WHERE row = ?", (task.row,))
+            self._run("UPDATE job SET entry = 0 WHERE task = ? AND state IN ('queued', 'running') AND entry = 1", (task.row,))
         if is_terminal(task.stage) != is_terminal(Stage(stored["stage"])):
             self._refresh_blocked(task.project, task.issue)
 
@@ -160,6 +173,7 @@ class TaskRows(Tables):
         project: ProjectName | None = None,
         live: bool | None = None,
         awaiting: Collection[Awaiting] | None = None,
+        parked: ParkReason | None = None,
         limit: int = 1000,
         newest_first: bool = False,
     ) -> list[Task]:
@@ -170,9 +184,29 @@ class TaskRows(Tables):
             terms.append(LIVE if live else f"NOT {LIVE}")
         if awaiting is not None:
             terms.append(f"awaiting IN ({', '.join(repr(str(each)) for each in awaiting) or 'NULL'})")
+        if parked is not None:
+            terms.append("park_reason = :parked")
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT * FROM task WHERE {' AND '.join(terms)} ORDER BY row {order} LIMIT :limit"
-        return [_task(row) for row in self._rows(sql, {"project": project, "limit": limit})]
+        return [_task(row) for row in self._rows(sql, {"project": project, "parked": parked, "limit": limit})]
+
+    def unswept(self) -> list[Task]:
+        sql = "SELECT * FROM task WHERE stage IN ('done', 'cancelled') AND swept = 0 ORDER BY row"
+        return [_task(row) for row in self._rows(sql, ())]
+
+    def end_sweep(self, row: TaskRow) -> None:
+        task = self.load_task(row)
+        if task is None or task.swept or not is_terminal(task.stage):
+            return
+        if task.stage is Stage.CANCELLED:
+            earlier = self._row(
+                "SELECT count(*) AS n FROM task WHERE project = ? AND issue_base = ? AND stage = 'cancelled' AND row <= ?",
+                (task.project, base_name(task.issue), row),
+            )
+            mark = f"#cancelled-{earlier['n'] if earlier else 1}"
+            sql = "UPDATE task SET issue = issue || ?, work_item = work_item || ?, branch = branch || ? WHERE row = ?"
+            self._run(sql, (mark, mark, mark, row))
+        self._run("UPDATE task SET swept = 1 WHERE row = ?", (row,))
 
     def next_train_seq(self, project: ProjectName) -> int:
         sql = "SELECT max(train_seq) AS last FROM task WHERE project = ? AND train_seq IS NOT NULL"
@@ -270,6 +304,7 @@ def _columns(task: Task) -> dict[str, SqlValue]:
         "train_seq": task.train_seq,
         "landed": task.landed,
         "deployed": task.deployed,
+        "swept": task.swept,
         "exempt": task.exempt,
         "park_reason": None if task.park is None else task.park.reason,
         "park_since": None if task.park is None else to_us(task.park.since),
@@ -312,6 +347,7 @@ def _task(row: Row) -> Task:
         train_seq=row["train_seq"],
         landed=_sha(row["landed"]),
         deployed=bool(row["deployed"]),
+        swept=bool(row["swept"]),
         exempt=bool(row["exempt"]),
         branch_take=row["branch_take"],
         counters=load_counters(row["counters"]),

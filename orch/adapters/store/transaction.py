@@ -14,6 +14,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
+from orch.adapters.store.accounts import AccountRows
 from orch.adapters.store.jobs import JobRows
 from orch.adapters.store.local import LocalRows
 from orch.adapters.store.queues import QueueRows
@@ -25,7 +26,7 @@ from orch.ports import Tx
 T = TypeVar("T")
 
 
-class SqlTx(JobRows, QueueRows, RepoRows, LocalRows):
+class SqlTx(JobRows, QueueRows, RepoRows, LocalRows, AccountRows):
     """The port's ``Tx``. It lives as long as its connection and is handed to one piece of work after another."""
 
 

@@ -4,8 +4,19 @@ Owns: the shape of tasks, jobs, runs, parks, freezes, leases, intents and what h
 Rule: values only. Times are aware UTC datetimes; names ending in ``_s`` are seconds; money is in US dollars.
 """
 
+from orch.core.model.account import Account, AccountPause
 from orch.core.model.board import Activity, BoardComment, BoardIssue
-from orch.core.model.project import CiSource, DeploySettings, LandStyle, Launcher, Limits, MonitorSettings, Project, RoleSettings
+from orch.core.model.project import (
+    CiSource,
+    DeploySettings,
+    LandStyle,
+    Launcher,
+    Limits,
+    MonitorSettings,
+    Project,
+    Registry,
+    RoleSettings,
+)
 from orch.core.model.queue import InboxRow, NewOutbox, OutboxRow, RowState, Target
 from orch.core.model.repo import (
     Candidate,
@@ -39,6 +50,8 @@ from orch.core.model.run import (
 from orch.core.model.task import Awaiting, CiState, Counters, NewTask, Park, ParkReason, Task, Transition
 
 __all__ = [
+    "Account",
+    "AccountPause",
     "Activity",
     "AgentResult",
     "Awaiting",
@@ -76,6 +89,7 @@ __all__ = [
     "Project",
     "PullRequest",
     "PullRequestState",
+    "Registry",
     "Repo",
     "RoleSettings",
     "RowState",

@@ -122,3 +122,15 @@ class Limits:
     min_free_memory_mb: int = 512
     min_free_disk_mb: int = 200
     task_deps_enabled: bool = True
+    serial_gate: frozenset[ProjectName] = frozenset()
+    """The projects whose tasks enter analysis one after the other."""
+    stop_status_enabled: bool = True
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry:
+    """What configuration says now, as one value: a reload replaces it whole."""
+
+    limits: Limits
+    projects: Mapping[ProjectName, Project]

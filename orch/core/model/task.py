@@ -59,6 +59,7 @@ class ParkReason(StrEnum):
     DEPLOY_DECLINED = "deploy-declined"
     SURVIVOR = "process-survived"
     ACTOR_FAILED = "actor-failed"
+    SETUP_FAILED = "setup-failed"
     INFRASTRUCTURE = "infrastructure"
 
 
@@ -127,6 +128,8 @@ class Task:
     train_seq: int | None = None
     landed: Sha | None = None
     deployed: bool = False
+    swept: bool = False
+    """After its end: whether working copy, home and (of a stopped one) remote branch are gone, everything being archived."""
     exempt: bool = False
     """A fix: exempt from freeze and serial gate, head of the train."""
     branch_take: int = 1

@@ -5,6 +5,7 @@ nothing and reads nothing. Rule: pure; whatever a board, an agent or a command s
 """
 
 from orch.core.render.comments import (
+    render_account_paused,
     render_cancelled,
     render_confirm_deploy,
     render_done,
@@ -20,6 +21,7 @@ from orch.core.render.comments import (
     render_returned,
     render_run_finished,
     render_run_launched,
+    render_sent_back,
 )
 from orch.core.render.figures import render_cost, render_duration, render_moment, render_tokens, tokens_cached, tokens_in
 from orch.core.render.pull import (
@@ -29,11 +31,16 @@ from orch.core.render.pull import (
     render_pr_status,
     render_pr_title,
     render_request,
+    render_staging_report,
 )
 from orch.core.render.replies import (
     render_action,
     render_already_decided,
+    render_confirm_voided,
     render_dependency_released,
+    render_fix,
+    render_freeze,
+    render_frozen_by,
     render_no_reason,
     render_not_allowed,
     render_stale_decision,
@@ -41,16 +48,21 @@ from orch.core.render.replies import (
 )
 
 __all__ = [
+    "render_account_paused",
     "render_action",
     "render_already_decided",
     "render_cancelled",
     "render_ci_evidence",
     "render_confirm_deploy",
+    "render_confirm_voided",
     "render_cost",
     "render_dependency_released",
     "render_done",
     "render_duration",
     "render_finding",
+    "render_fix",
+    "render_freeze",
+    "render_frozen_by",
     "render_gate",
     "render_landed",
     "render_moment",
@@ -70,6 +82,8 @@ __all__ = [
     "render_returned",
     "render_run_finished",
     "render_run_launched",
+    "render_staging_report",
+    "render_sent_back",
     "render_stale_decision",
     "render_tokens",
     "render_trigger_useless",

@@ -7,9 +7,17 @@ and pass through ``quote``; every comment is bounded (about 20,000 characters at
 from collections.abc import Sequence
 
 from orch.core.ids import Sha, WorkItemId
-from orch.core.model import Finding, Outcome, Park, ParkReason, RunMode, Usage
+from orch.core.model import AccountPause, Finding, Outcome, Park, ParkReason, RunMode, Usage
 from orch.core.render.catalogue import knows, say
-from orch.core.render.figures import render_cost, render_duration, render_tokens, short_sha, tokens_cached, tokens_in
+from orch.core.render.figures import (
+    render_cost,
+    render_duration,
+    render_moment,
+    render_tokens,
+    short_sha,
+    tokens_cached,
+    tokens_in,
+)
 from orch.core.render.quote import code, fenced, inline, link, quoted
 from orch.core.stages import Role, Stage
 
@@ -130,6 +138,17 @@ def render_returned(
     )
 
 
+def render_sent_back(by: str, stage: Stage, reason: str, findings: Sequence[Finding], language: str) -> str:
+    """A person sent the task back to *stage*."""
+    line = say(language, "sent_back.line", by=inline(by, 80), stage=say(language, f"stage.{stage}"))
+    listed = _bullets([render_finding(finding) for finding in findings], FINDINGS_MAX, language)
+    return _paragraphs(
+        line,
+        quoted(reason) if reason.strip() else "",
+        f"{say(language, 'returned.findings')}\n\n{listed}" if listed else "",
+    )
+
+
 def render_retry(gate: str, reason: str, count: int, limit: int, language: str) -> str:
     """A gate is red through the same role's own work: it is run again with the reason."""
     line = say(language, "retry.line", gate=code(gate), count=count, limit=limit)
@@ -150,6 +169,12 @@ def render_parked(park: Park, language: str) -> str:
 def render_resumed(by: str, stage: Stage, language: str) -> str:
     """A person took a parked task on."""
     return say(language, "resumed.line", by=inline(by, 80), stage=say(language, f"stage.{stage}"))
+
+
+def render_account_paused(account: str, pause: AccountPause, language: str) -> str:
+    """All runs of an account wait: why, and until when."""
+    cause = say(language, f"account.cause.{pause.cause}")
+    return say(language, "account.paused", account=inline(account, 60), cause=cause, moment=render_moment(pause.until))
 
 
 # ------------------------------------------------------------------------------------------------ landing, deploy, end

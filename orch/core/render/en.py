@@ -84,6 +84,9 @@ TEXTS: Mapping[str, str] = {
     " with its counters reset.",
     "parked.clears": "Nothing is charged to the task; it goes on by itself when the cause is gone.",
     "resumed.line": "Resumed by {by}; goes on at stage **{stage}** with its counters reset.",
+    "sent_back.line": "Sent back to stage **{stage}** by {by}; it goes on there with its counters reset.",
+    "fix.line": "**{work_item}** is a fix from now on (made one by {by}): exempt from freeze and serial gate, first in the"
+    " landing queue.",
     # landing, deploy, end
     "landed.line": "**{work_item}** has landed: the default branch contains it at {sha}.",
     "confirm.line": "**{work_item}** waits for a person to confirm its deploy of {sha}.",
@@ -106,6 +109,10 @@ TEXTS: Mapping[str, str] = {
     "no_reason.line": "The plan was rejected without a comment. Check it again against the request, and ask in questions.md"
     " where the request leaves something open.",
     "not_allowed.line": "{by} may not decide this here ({what}). Nothing was changed.",
+    "frozen.confirm": "{work_item}: the project is frozen by {who} since {since}; nothing is deployed until {command}. Nothing"
+    " was changed.",
+    "frozen.voided": "The deploy of **{work_item}** was not started: the project was frozen by {who}. Its confirm is void: after"
+    " the thaw it needs a new one.",
     "dependency.released": "{on}, which this task waited for, was cancelled. The task goes on without it.",
     # pull request, request, evidence
     "pr.issue": "Issue: {link}",
@@ -128,6 +135,7 @@ TEXTS: Mapping[str, str] = {
     "request.project": "Project",
     "request.branch": "Branch",
     "request.url": "Link",
+    "staging.line": "The staging command ran on {sha}. The end of its output:",
     "ci.line": "The tests failed. The end of their output:",
     "ci.silent": "The tests failed without any output.",
     # gates, for the prompt
@@ -162,6 +170,7 @@ TEXTS: Mapping[str, str] = {
     "park.deploy-declined": "its deploy was declined",
     "park.process-survived": "a process of its agent could not be ended",
     "park.actor-failed": "the daemon failed repeatedly while it worked on it",
+    "park.setup-failed": "the project's setup command failed on its commit, and would fail again",
     "park.infrastructure": "something outside the task is not working",
     # why (plain)
     "why.since": "since {moment} ({duration})",
@@ -171,12 +180,25 @@ TEXTS: Mapping[str, str] = {
     "why.stopping": "STOP was asked for {since}; it is carried out as soon as what must not be cut in half has ended.",
     "why.parked": "Parked {since}: {reason}. {evidence}",
     "why.parked_person": "It goes on after a person's resume: {command}.",
-    "why.parked_clears": "It goes on by itself when the cause is gone.",
+    "why.parked_clears": "It goes on by itself when the cause is gone; that is looked at again at {moment}.",
+    "why.account_paused": "Runs of account {account} are paused {since} ({cause}) until {moment}; then one run is tried.",
+    "why.account_trying": "One run of account {account} is tried after its pause ({cause}); the others wait for how it ends.",
+    "why.room.disk": "Only {free} MB of disk are free (the floor is {floor} MB): nothing new is started until there is more.",
+    "why.room.memory": "Only {free} MB of memory are free (the floor is {floor} MB): nothing new is started until there is more.",
+    "account.paused": "All runs of account {account} are paused until {moment}: {cause}. Then one run is tried; it goes on by"
+    " itself, and no task is charged for it.",
+    "account.cause.rate_limited": "a rate limit",
+    "account.cause.failed": "runs of several tasks failed",
+    "account.cause.crashed": "runs of several tasks crashed",
+    "account.cause.stalled": "runs of several tasks fell silent",
+    "account.cause.timed_out": "runs of several tasks ran out of time",
     "why.working": "The {role} works on it {since}. It goes on when that run ends.",
     "why.command": "The {kind} of it has been going {since}. It goes on when that ends.",
     "why.paused": "The project is paused: nothing new is started until {command}.",
-    "why.frozen": "The project is frozen by {cause} {since}. It goes on after {command} or, unless a person froze it,"
-    " a good deploy.",
+    "why.frozen": "The project is frozen by {who} {since}. It goes on after {command} or a good deploy.",
+    "why.frozen_person": "The project is frozen by {who} {since}. It goes on after {command}.",
+    "why.held": "It waits its turn: {holder} comes before it and is not finished. It starts by itself when that one is"
+    " done or cancelled; {command} lets it pass now.",
     "why.dependencies": "It waits for {names}. It goes on when each of them is done or cancelled.",
     "why.delayed": "A run of it failed and is tried again at {moment}.",
     "why.slot": "It waits for a free slot {since} ({busy} busy). It starts by itself when a run ends.",

@@ -6,6 +6,7 @@ pull request, where a forge would act on them, exact and fenced in the request f
 
 from collections.abc import Sequence
 
+from orch.core.ids import Sha
 from orch.core.model import Run, RunKind, Task, Usage
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_cost, render_duration, render_tokens, tokens_in
@@ -119,6 +120,12 @@ def render_request(task: Task, language: str) -> str:
 def render_gate(stage: Stage, language: str) -> str:
     """What *stage* must pass, for the prompt of its role."""
     return say(language, "gate.none" if is_terminal(stage) else f"gate.{stage}")
+
+
+def render_staging_report(sha: Sha, tail: str, language: str, *, ok: bool) -> str:
+    """The text of ``09-staging.md``, which the daemon writes after the staging command."""
+    front = f"---\nverdict: {'ok' if ok else 'fail'}\nfindings: []\n---\n"
+    return f"{front}{say(language, 'staging.line', sha=sha[:12])}\n\n{fenced(tail or '-', EVIDENCE_MAX, log=True)}\n"
 
 
 def render_ci_evidence(tail: str, language: str) -> str:

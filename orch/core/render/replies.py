@@ -1,13 +1,13 @@
 """Replies to what a person did: a trigger that does nothing now, a decision too late, a decision not allowed.
 
-Owns: those comments, and which action exists for a task right now. Rule: each reply says that nothing was changed, and what
-would change something; it is one comment.
+Owns: those comments, the words about a freeze, and which action exists for a task right now. Rule: a refusal says that
+nothing was changed, and what would change something; it is one comment.
 """
 
-from orch.core.ids import Sha
-from orch.core.model import Awaiting, Task
+from orch.core.ids import Sha, WorkItemId
+from orch.core.model import Awaiting, Freeze, FreezeCause, Task
 from orch.core.render.catalogue import say
-from orch.core.render.figures import short_sha
+from orch.core.render.figures import render_moment, short_sha
 from orch.core.render.quote import code, inline, plain
 from orch.core.stages import Stage, is_terminal
 from orch.core.statuses import DEFAULT_NAMES, Status
@@ -62,6 +62,37 @@ def render_already_decided(stage: Stage, language: str) -> str:
 def render_no_reason(language: str) -> str:
     """The fixed note that stands in for the reason of a rejection without a comment."""
     return say(language, "no_reason.line")
+
+
+def render_frozen_by(freeze: Freeze, language: str) -> str:
+    """Say in plain words who or what froze a project, with the reason where one was given."""
+    named = freeze.cause is FreezeCause.PERSON and freeze.by.strip()
+    who = plain(freeze.by, 80) if named else say(language, f"freeze.{freeze.cause}")
+    reason = plain(freeze.detail, 200)
+    return f"{who} ({reason})" if reason else who
+
+
+def render_freeze(work_item: WorkItemId, freeze: Freeze, language: str) -> str:
+    """A deploy was confirmed while its project is frozen."""
+    return say(
+        language,
+        "frozen.confirm",
+        work_item=inline(work_item),
+        who=inline(render_frozen_by(freeze, language), 400),
+        since=render_moment(freeze.since),
+        command=code(f"orch unfreeze {freeze.project}"),
+    )
+
+
+def render_confirm_voided(work_item: WorkItemId, freeze: Freeze, language: str) -> str:
+    """A freeze came between a deploy's confirm and its start."""
+    who = inline(render_frozen_by(freeze, language), 400)
+    return say(language, "frozen.voided", work_item=inline(work_item), who=who)
+
+
+def render_fix(work_item: WorkItemId, by: str, language: str) -> str:
+    """A person made the task a fix."""
+    return say(language, "fix.line", work_item=inline(work_item), by=inline(by, 80))
 
 
 def render_not_allowed(by: str, what: str, language: str) -> str:

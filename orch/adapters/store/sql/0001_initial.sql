@@ -32,6 +32,7 @@ CREATE TABLE task (
     train_seq INTEGER,
     landed TEXT,
     deployed INTEGER NOT NULL,
+    swept INTEGER NOT NULL,
     exempt INTEGER NOT NULL,
     park_reason TEXT,
     park_since INTEGER,
@@ -56,6 +57,7 @@ CREATE INDEX task_newest ON task (project, issue_base, row, stage);
 CREATE INDEX task_by_work_item ON task (work_item COLLATE NOCASE);
 CREATE INDEX task_by_issue ON task (issue_base COLLATE NOCASE);
 CREATE INDEX task_live ON task (row, project) WHERE stage NOT IN ('done', 'cancelled');
+CREATE INDEX task_unswept ON task (row) WHERE stage IN ('done', 'cancelled') AND swept = 0;
 CREATE INDEX task_landing ON task (project, exempt DESC, train_seq) WHERE train_seq IS NOT NULL;
 
 CREATE TABLE transition (

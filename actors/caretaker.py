@@ -1,0 +1,159 @@
+"""The caretaker: looks after what the daemon itself waits for, and tells everybody when it is there again.
+
+Owns: the regular look at the room, the probe of a store that failed, the alert for a trouble (once), and the question whether
+what tasks are parked for outside themselves works again. Does not own: what a shortage holds up (slots), what follows for a
+task (``orch.core.resuming``).
+
+Desired properties: whatever the daemon waits for, it goes on by itself when that comes; nobody is told twice; an outage costs one
+small question at a time.
+Design: it looks every ``idle_s``, and at once when health changes. A repo is asked by a child task, at most one per repo.
+Races we accept: what was there a moment ago may be gone when a task goes on; it is then parked again, and looked at later.
+"""
+
+from functools import partial
+
+import anyio
+
+from actors.actor import Actor
+from actors.health import STORE
+from actors.mailbox import Mailbox
+from actors.persist import tell_world
+from actors.world import Router, World
+from orch.core.effects import Alert
+from orch.core.errors import ExternalError, StoreError
+from orch.core.ids import IssueId, ProjectName
+from orch.core.messages import CaretakerMessage, CauseCleared, InboxHint, JobsWaiting, LookAround, OutboxHint, RepoReached
+from orch.core.model import ParkReason, Task
+from orch.core.retry import clears_at
+from orch.logs import get_logger
+
+LOOK_S = 15.0
+AGAIN_S = 3600.0
+"""A trouble that came back within this time is not told of again."""
+ASK_S = 60.0
+_log = get_logger("caretaker")
+
+
+class Caretaker(Actor[CaretakerMessage]):
+    """See the module's docstring."""
+
+    idle_s = LOOK_S
+    patient = False
+    """A store that fails is what it looks after."""
+
+    def __init__(self, mailbox: Mailbox[CaretakerMessage], world: World, router: Router) -> None:
+        super().__init__(mailbox)
+        self._world = world
+        self._router = router
+        self._told: dict[str, float] = {}
+        self._asking: set[ProjectName] = set()
+
+    async def started(self) -> None:
+        self.children.start_soon(self._heed_changes)
+        await self._look()
+
+    async def idle(self) -> None:
+        await self._look()
+
+    async def handle(self, message: CaretakerMessage) -> None:
+        match message:
+            case LookAround():
+                await self._look()
+            case RepoReached():
+                await self._reached(message)
+
+    async def _heed_changes(self) -> None:
+        while True:
+            await self._world.health.changed.wait()
+            self.mailbox.tell(LookAround())
+
+    async def _look(self) -> None:
+        short = bool(self._world.health.shortages)
+        still = await self._world.measure_room()
+        if short and not still:
+            self._router.slots.tell(JobsWaiting())
+        if self._world.health.troubled(STORE):
+            await self._probe()
+        self._tell_of_troubles()
+        if not still and not self._world.health.troubled(STORE):
+            await self._ask_repos()
+
+    async def _probe(self) -> None:
+        """Write something small: a read, or a transaction that wrote nothing, would say nothing about the disk."""
+        now = self._world.clock.now()
+        try:
+            await self._world.store.transact(lambda tx: tx.probe(now))
+        except StoreError as error:
+            _log.warning("the store still fails", error=str(error))
+            return
+        self._world.health.cleared(STORE)
+        _log.info("the store writes again")
+        self._router.slots.tell(JobsWaiting())
+        self._router.intake.tell(InboxHint())
+        self._router.outbox.tell(OutboxHint())
+
+    # -------------------------------------------------------------------------------------------- alerts
+
+    def _tell_of_troubles(self) -> None:
+        now, troubles = self._world.clock.monotonic(), self._world.health.vitals().not_ready
+        self._told = {name: at for name, at in self._told.items() if name in troubles or now - at < AGAIN_S}
+        for name, text in troubles.items():
+            if name not in self._told and name != "actors":
+                self.children.start_soon(self._tell, Alert(kind=f"trouble-{name}", text=f"{name}: {text}"[:2000]))
+            self._told[name] = now
+
+    async def _tell(self, alert: Alert) -> None:
+        """Through the outbox, which tries until it is heard; where that cannot be written, at once and once."""
+        _log.error("trouble", kind=alert.kind, detail=alert.text)
+        project = next(iter(self._world.services))
+        now = self._world.clock.now()
+        try:
+            await self._world.store.transact(
+                lambda tx: tell_world(tx, alert, project=project, task=None, issue=IssueId(""), at=now)
+            )
+            self._router.outbox.tell(OutboxHint())
+            return
+        except StoreError:
+            pass
+        try:
+            with anyio.fail_after(ASK_S):
+                await self._world.notifier.alert(project, alert)
+        except (ExternalError, OSError, TimeoutError) as error:
+            _log.error("nobody could be told", kind=alert.kind, error=str(error))
+
+    # -------------------------------------------------------------------------------------------- parks for infrastructure
+
+    async def _due(self) -> list[Task]:
+        """Return the tasks whose park for infrastructure may have lost its cause; none while the store cannot be read."""
+        now = self._world.clock.now()
+        try:
+            parked = await self._world.store.read(lambda tx: tx.list_tasks(live=True, parked=ParkReason.INFRASTRUCTURE))
+        except StoreError:
+            return []
+        due = [(task, clears_at(task.park, task.counters)) for task in parked if task.park is not None]
+        return [task for task, at in due if at is not None and at <= now and task.project in self._world.services]
+
+    async def _ask_repos(self) -> None:
+        for project in {task.project for task in await self._due()} - self._asking:
+            self._asking.add(project)
+            self.children.start_soon(partial(self._ask, project))
+
+    async def _ask(self, project: ProjectName) -> None:
+        """Ask the repo something that needs its remote and its disk."""
+        error = f"no answer within {ASK_S:g} s"
+        try:
+            with anyio.move_on_after(ASK_S):
+                await self._world.services[project].mirror.fetch()
+                error = ""
+        except (ExternalError, StoreError, OSError) as failure:
+            error = str(failure)
+        self._asking.discard(project)
+        self.mailbox.tell(RepoReached(project=project, error=error))
+
+    async def _reached(self, reached: RepoReached) -> None:
+        if reached.error:
+            _log.warning("still not working", repo=reached.project, error=reached.error)
+            return
+        for task in await self._due():
+            if task.project == reached.project:
+                self._router.task(task.row).tell(CauseCleared())
