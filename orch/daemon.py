@@ -360,9 +360,13 @@ async def _watch_signals(stop: anyio.Event, world: World) -> None:
 
 
 async def _watch_hangups(configuration: Configuration, health: Health) -> None:
-    """Reload at each SIGHUP."""
+    """Reload at each SIGHUP; one that comes because the terminal was closed ends the daemon, as that always did."""
     if threading.current_thread() is not threading.main_thread():
         return
+    terminal = [stream for stream in (0, 1, 2) if os.isatty(stream)]
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
         async for _ in signals:
-            await configuration.reload(health)
+            if any(not os.isatty(stream) for stream in terminal):
+                os.kill(os.getpid(), signal.SIGTERM)
+            else:
+                await configuration.reload(health)

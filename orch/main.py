@@ -56,7 +56,8 @@ def _demo_daemon(options: ServeOptions, work: Callable[[str], None]) -> None:
     """Run *work* in a thread beside a daemon for *options*; the daemon ends with it."""
     from orch.daemon import make_plan, run_daemon
 
-    plan = make_plan(options, {})
+    # It shows the line and not this machine: on a small or full one it would stand still without a word.
+    plan = make_plan(options, {"ORCH_MIN_FREE_MEMORY_MB": "0", "ORCH_MIN_FREE_DISK_MB": "0"})
 
     async def beside() -> None:
         async with anyio.create_task_group() as group:

@@ -109,6 +109,11 @@ async def sizes(path: Path, bench: Bench) -> None:
         assert held is not None
         assert nothing is None
         bench.add(f"claim that finds nothing among {MANY}", watch.seconds * 1000, "ms")
+        gated = replace(LIMITS, serial_gate=frozenset({DEMO}), task_deps_enabled=False)
+        assert await store.transact(partial(_claim_gated, gated)), "the first enters"
+        with Stopwatch() as watch:
+            assert not await store.transact(partial(_claim_gated, gated))
+        bench.add(f"claim that finds nothing, {MANY} wait for their turn", watch.seconds * 1000, "ms")
     watch = Stopwatch()
     with watch:
         store = await SqliteStore.open(path, clock=ManualClock())
@@ -116,8 +121,12 @@ async def sizes(path: Path, bench: Bench) -> None:
         with watch:
             recovered = await store.transact(lambda tx: recover(tx, later(1)))
             live = await store.read(lambda tx: tx.list_tasks(live=True, limit=MANY))
-    assert (len(recovered.requeued), len(live)) == (1, MANY)
+    assert (len(recovered.requeued), len(live)) == (2, MANY)
     bench.add(f"open, check, recover, load {MANY} live tasks", watch.seconds * 1000, "ms")
+
+
+def _claim_gated(limits: Limits, tx: Tx) -> bool:
+    return isinstance(tx.claim_job(NOW, limits), Claimed)
 
 
 async def main() -> None:

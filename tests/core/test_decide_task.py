@@ -1,6 +1,7 @@
 """The engine: what follows when an agent's run ends, told stage by stage, and what bounds it."""
 
 from dataclasses import fields, replace
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -365,16 +366,54 @@ def test_G11_what_is_not_the_task_s_fault_puts_the_same_job_back(result: AgentRe
     assert decided.task.park is None
 
 
-@pytest.mark.parametrize("outcome", [Outcome.FAILED, Outcome.SUCCEEDED])
-def test_G11_infrastructure_puts_the_job_back_unchanged(outcome: Outcome) -> None:
+@pytest.mark.parametrize(("outcome", "mode"), [(Outcome.FAILED, RunMode.NEW_ATTEMPT), (Outcome.SUCCEEDED, RunMode.CONTINUATION)])
+def test_G11_infrastructure_puts_the_job_back_uncharged_and_pays_for_no_work_twice(outcome: Outcome, mode: RunMode) -> None:
     task = working(Stage.DEVELOPMENT, counters=Counters(failed=3, infrastructure=1))
     decided = decide(
         task, ended(task, outcome=outcome, infrastructure="the mirror could not be fetched"), mode=RunMode.NEW_ATTEMPT
     )
-    assert effects_of(decided, RequeueJob) == [RequeueJob(mode=RunMode.NEW_ATTEMPT, not_before=later(60 + 20))]
+    assert effects_of(decided, RequeueJob) == [RequeueJob(mode=mode, not_before=later(60 + 20))]
     assert decided.task.counters == Counters(failed=3, infrastructure=2)
     assert decided.task.note == "the mirror could not be fetched"
     assert not effects_of(decided, Comment), "people are not told of every hiccup"
+
+
+def test_an_outage_before_any_agent_is_told_of_once_and_waited_for_as_long_as_it_lasts() -> None:
+    alerts = []
+    for count in range(8):
+        task = working(Stage.DEVELOPMENT, counters=Counters(infrastructure=count))
+        decided = decide(task, ended(task, outcome=Outcome.FAILED, infrastructure="no route to host"))
+        assert decided.task.park is None
+        alerts += [count for effect in effects_of(decided, Alert) if effect.kind == "infrastructure"]
+    assert alerts == [2]
+
+
+def test_G12_a_result_that_cannot_be_taken_over_is_parked_before_agents_are_paid_for_ever() -> None:
+    task = working(Stage.DEVELOPMENT, counters=Counters(infrastructure=3))
+    decided = decide(task, ended(task, outcome=Outcome.SUCCEEDED, infrastructure="push: 502"))
+    assert decided.task.park is not None
+    assert (decided.task.park.reason, decided.task.park.evidence) == (ParkReason.INFRASTRUCTURE, "push: 502")
+    assert not effects_of(decided, RequeueJob)
+
+
+def test_G12_a_setup_command_that_failed_would_fail_again() -> None:
+    task = working(Stage.DEVELOPMENT, counters=Counters(failed=1))
+    decided = decide(task, replace(ended(task, outcome=Outcome.FAILED), setup="exit code 2: no such package"))
+    assert decided.task.park is not None
+    assert decided.task.park.reason is ParkReason.SETUP_FAILED
+    assert decided.task.park.evidence == "exit code 2: no such package"
+    assert decided.task.counters == Counters(failed=1)
+
+
+@pytest.mark.parametrize(
+    ("outcome", "not_before"), [(Outcome.RATE_LIMITED, None), (Outcome.FAILED, later(900 + 60)), (Outcome.STALLED, later(960))]
+)
+def test_G11_what_the_account_is_at_fault_for_is_not_charged(outcome: Outcome, not_before: datetime | None) -> None:
+    """The account's pause holds the job; after a failure other tasks' runs are tried first."""
+    task = working(Stage.DEVELOPMENT, counters=Counters(failed=2, stalled=1))
+    decided = decide(task, replace(ended(task, outcome=outcome), account_until=later(900)))
+    assert effects_of(decided, RequeueJob) == [RequeueJob(mode=RunMode.CONTINUATION, not_before=not_before)]
+    assert (decided.task.counters, decided.task.park) == (task.counters, None)
 
 
 def test_a_run_that_came_through_ends_the_count_of_infrastructure() -> None:

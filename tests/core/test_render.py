@@ -13,7 +13,7 @@ from markdown_it.token import Token
 
 from orch.core import render
 from orch.core.ids import ProjectName, Sha, WorkItemId
-from orch.core.model import Awaiting, Finding, Freeze, FreezeCause, Outcome, Park, ParkReason, RunMode, Task, Usage
+from orch.core.model import AccountPause, Awaiting, Finding, Freeze, FreezeCause, Outcome, Park, ParkReason, RunMode, Task, Usage
 from orch.core.render.catalogue import CATALOGUES, say
 from orch.core.render.quote import clean, code, fenced, inline, link, plain, quoted
 from orch.core.stages import TERMINAL, Role, Stage
@@ -72,6 +72,8 @@ def every_text(words: str, language: str) -> Iterator[tuple[str, str]]:
     yield "freeze", render.render_freeze(ITEM, freeze, language)
     yield "voided", render.render_confirm_voided(ITEM, freeze, language)
     yield "fix", render.render_fix(ITEM, words, language)
+    pause = AccountPause(cause=Outcome.STALLED, since=NOW, until=NOW, detail=words)
+    yield "account paused", render.render_account_paused(words, pause, language)
     yield "confirm", render.render_confirm_deploy(ITEM, SHA_A, [words] * 50, words, language)
     yield "done", render.render_done(ITEM, SHA_A, words, language)
     yield "useless", render.render_trigger_useless(Status.APPROVED, task, language)

@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from orch.core.ids import ProjectName
 from orch.core.model import (
+    Account,
+    AccountPause,
     Awaiting,
     Freeze,
     FreezeCause,
@@ -22,6 +24,7 @@ from orch.core.model import (
     Task,
     Transition,
 )
+from orch.core.room import Resource, Shortage
 from orch.core.stages import TERMINAL, Role, Stage
 from orch.core.statuses import TRIGGERS, Status
 from orch.core.views import TaskFacts, stage_seconds, status_of, task_detail, task_view, why
@@ -75,6 +78,17 @@ def test_G8_the_shown_status_is_never_a_trigger(stage: Stage, awaiting: Awaiting
 
 
 # ------------------------------------------------------------------------------------------------ why
+
+SHORT = (
+    Shortage(resource=Resource.DISK, free_mb=10, floor_mb=200),
+    Shortage(resource=Resource.MEMORY, free_mb=20, floor_mb=512),
+)
+
+
+def paused_account(**ended: int) -> Account:
+    """Return an account that is paused since an hour; its pause is over since *ended*."""
+    return Account(name="claude", pause=AccountPause(cause=Outcome.RATE_LIMITED, since=ago(hours=1), until=ago(**ended)))
+
 
 WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
     (
@@ -190,6 +204,21 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
         "resume",
         TaskFacts(task=make_task(park=PARK), repo=frozen(), job=make_job()),
         ("Parked since 2026-05-04 11:00 UTC (1 h)", "no CI result", "no status for it in 600 s", "orch resume SHOP-12"),
+    ),
+    (
+        "its account's pause",
+        TaskFacts(task=make_task(), job=make_job(), account=paused_account(hours=-2)),
+        ("Runs of account claude are paused since 2026-05-04 11:00 UTC (1 h)", "a rate limit", "until 2026-05-04 14:00 UTC"),
+    ),
+    (
+        "the one run that is tried",
+        TaskFacts(task=make_task(), job=make_job(), account=paused_account(minutes=1)),
+        ("One run of account claude is tried after its pause", "a rate limit"),
+    ),
+    (
+        "room",
+        TaskFacts(task=make_task(), job=make_job(), shortages=SHORT),
+        ("Only 10 MB of disk are free (the floor is 200 MB)", "Only 20 MB of memory are free (the floor is 512 MB)"),
     ),
     (
         "the end of an outage",

@@ -26,6 +26,7 @@ from orch.core.ids import parse_prefix, parse_project_name
 from orch.core.model import CiSource, Limits, MonitorSettings, RoleSettings
 from orch.core.stages import TERMINAL, Role, Stage
 from orch.core.statuses import Status
+from tests.builders import make_project
 
 Load = Callable[..., Loaded]
 
@@ -65,6 +66,22 @@ def test_the_environment_wins_over_the_file_and_the_file_over_the_default(loaded
     settings = loaded("port = 9000\nqg0_title_max = 80\n", {"ORCH_PORT": "9001"}).settings
     assert (settings.port, settings.qg0_title_max, settings.qg0_title_min) == (9001, 80, 5)
     assert settings.limits().qg0_title_max == 80
+
+
+GATES: list[tuple[str, set[str]]] = [
+    ("", {"own"}),
+    ("*", {"own", "shop"}),
+    ("shop", {"shop"}),
+    ("shop, own", {"own", "shop"}),
+    ("x", set()),
+]
+
+
+@pytest.mark.parametrize(("chosen", "gated"), GATES)
+def test_the_serial_gate_is_on_for_the_projects_that_are_chosen(chosen: str, gated: set[str]) -> None:
+    projects = [make_project(name="shop", prefix="SHOP"), make_project(name="own", prefix="OWN", self_hosting=True)]
+    assert Settings(serial_gate_repos=chosen).limits(projects).serial_gate == gated
+    assert Settings(serial_gate_repos=chosen, serial_gate_enabled=False).limits(projects).serial_gate == frozenset()
 
 
 @pytest.mark.parametrize(

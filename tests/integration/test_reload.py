@@ -1,7 +1,11 @@
 """SIGHUP: a good file is taken over whole, a wrong one changes nothing, and what needs a restart is named."""
 
 import json
+import os
+import pty
 import signal
+import subprocess
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -168,3 +172,23 @@ def test_SIGHUP_reloads_a_running_daemon_and_a_wrong_file_is_shown(file: Path, t
         assert 'orch_config_reloads_total{result="accepted"} 1.0' in metrics
         assert 'orch_notices{component="configuration"} 1.0' in metrics
     assert "refused, the last good configuration stays" in log.read_text()
+
+
+def test_closing_the_terminal_ends_a_daemon_that_runs_in_it(file: Path, tmp_path: Path) -> None:
+    """The kernel sends the same SIGHUP then; nobody is left who could want a reload."""
+    log, data = tmp_path / "daemon.log", file.parent / "data"
+    master, slave = pty.openpty()
+    argv = [sys.executable, "-m", "orch", "serve", "--config", str(file), "--port", "0", "--data-dir", str(data)]
+    with log.open("wb") as out:
+        process = subprocess.Popen(
+            ["setsid", "--ctty", *argv], stdin=slave, stdout=out, stderr=out, cwd=Path(__file__).parents[2]
+        )
+        os.close(slave)
+        try:
+            until(lambda: (data / "daemon.json").exists() and b"ready" in log.read_bytes(), log)
+            os.close(master)
+            assert process.wait(20) == 0, log.read_text()
+        finally:
+            process.kill()
+            process.wait()
+    assert "reload" not in log.read_text()

@@ -31,7 +31,7 @@ async def world(tmp_path: Path) -> AsyncIterator[World]:
 
 READS = [
     ("/healthz", {"status": "ok", "version": "9.9.9"}),
-    ("/readyz", {"ready": True, "not_ready": {}}),
+    ("/readyz", {"ready": True, "not_ready": {}, "notices": {}}),
     ("/deps", {"deps": [{"project": "shop", "issue": "SHOP-3", "on": "SHOP-2", "open": True}]}),
 ]
 
@@ -176,7 +176,7 @@ async def test_readiness_names_what_is_missing(world: World) -> None:
     world.control.missing = {"store": "the disk is full"}
     async with world.client(token=False) as client:
         reply = await client.get("/readyz")
-    assert (reply.status_code, reply.json()) == (503, {"ready": False, "not_ready": {"store": "the disk is full"}})
+    assert (reply.status_code, reply.json()) == (503, {"ready": False, "not_ready": {"store": "the disk is full"}, "notices": {}})
 
 
 UNKNOWN = [

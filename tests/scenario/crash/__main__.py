@@ -99,11 +99,14 @@ def main() -> int:
     seed = options.seed if options.seed is not None else Random().randrange(1_000_000)
     sys.stdout.write(f"seed {seed}\n")
     tally, number = Tally(wanted=options.crashes), 0
-    with ThreadPoolExecutor(options.workers) as pool:
-        while tally.crashes < options.crashes:
-            batch = range(number, number + options.workers * 4)
-            number = batch.stop
-            list(pool.map(lambda each: tell_story(tally, seed, each, options.lives), batch))
+    try:
+        with ThreadPoolExecutor(options.workers) as pool:
+            while tally.crashes < options.crashes:
+                batch = range(number, number + options.workers * 4)
+                number = batch.stop
+                list(pool.map(lambda each: tell_story(tally, seed, each, options.lives), batch))
+    except KeyboardInterrupt:
+        sys.stdout.write("\nstopped: the stories under way were told to their end")
     sys.stdout.write(tally.table() + "\n")
     return 1 if tally.faults else 0
 
