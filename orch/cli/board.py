@@ -44,7 +44,7 @@ def add(
     """Add a card to the local board; nothing starts until it is moved to to_analyse."""
     given = {"title": title, "body": body, "project": project, "status": status, "by": person()}
     api = deps_of(ctx).connect(data_dir, url)
-    answer = checked(api.post("/board/issues", {key: value for key, value in given.items() if value}))
+    answer = checked(api.post("/board/issues", {key: value for key, value in given.items() if value or key == "title"}))
     if as_json:
         print_json(answer.get("issue") or {"id": answer.get("id")})
     else:

@@ -68,7 +68,7 @@ class DecisionBody(Body):
 class IssueBody(Body):
     """A new card of the local board."""
 
-    title: Line
+    title: Annotated[str, Field(max_length=255), AfterValidator(_line)]
     body: Prose = ""
     project: Annotated[str, Field(pattern=r"^([A-Za-z0-9-]{1,40})?$")] = ""
     status: Annotated[str, Field(max_length=100), AfterValidator(_plain)] = ""
