@@ -54,11 +54,11 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/contract/test_store_tasks.py",),
     ),
     Mutant(
-        name="group kill off: only the leader is ended",
+        name="group kill off: what leaves the tree is not handed to the shim",
         keeps="G5",
         file="orch/adapters/shim.py",
-        old="found = descendants(table, self.me)",
-        new="found = set()",
+        old="prctl(_PR_SET_CHILD_SUBREAPER, 1)",
+        new="prctl(_PR_SET_CHILD_SUBREAPER, 0)",
         tests=("tests/integration/test_process.py",),
     ),
     Mutant(
@@ -70,12 +70,12 @@ MUTANTS: tuple[Mutant, ...] = (
         tests=("tests/core/test_stages.py",),
     ),
     Mutant(
-        name="base check off: a candidate of an older base gets an intent",
+        name="base check off: a candidate is pushed although main was taken back",
         keeps="G3",
-        file="actors/landing.py",
-        old="if repo.main != candidate.base:",
-        new="if False:",
-        tests=("tests/actors/test_landing.py",),
+        file="orch/adapters/git/mirror.py",
+        old="        if tip != candidate.base or tip == candidate.sha:\n",
+        new="        if tip == candidate.sha:\n",
+        tests=("tests/integration/test_git_push.py", "tests/contract/test_mirror.py"),
     ),
     Mutant(
         name="membership check off: a stopped task lands",
