@@ -165,7 +165,7 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
             task=make_task(stage=Stage.DEVELOPMENT, awaiting=Awaiting.GATE, pr_number=4),
             runs=[make_run(kind=RunKind.CI, role=None, outcome=None, ended_at=None)],
         ),
-        ("The tests of it",),
+        ("Under way since", "tests"),
     ),
     (
         "staging",

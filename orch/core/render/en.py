@@ -174,8 +174,8 @@ TEXTS: Mapping[str, str] = {
     "park.infrastructure": "something outside the task is not working",
     # why (plain)
     "why.since": "since {moment} ({duration})",
-    "why.done": "Nothing more happens to it: it is done, finished {since}.",
-    "why.cancelled": "Nothing more happens to it: it is cancelled, finished {since}. Moving its card to To Analyse"
+    "why.done": "Nothing more happens to it: it has been done {since}.",
+    "why.cancelled": "Nothing more happens to it: it has been cancelled {since}. Moving its card to To Analyse"
     " starts it anew.",
     "why.stopping": "STOP was asked for {since}; it is carried out as soon as what must not be cut in half has ended.",
     "why.parked": "Parked {since}: {reason}. {evidence}",
@@ -193,7 +193,7 @@ TEXTS: Mapping[str, str] = {
     "account.cause.stalled": "runs of several tasks fell silent",
     "account.cause.timed_out": "runs of several tasks ran out of time",
     "why.working": "The {role} works on it {since}. It goes on when that run ends.",
-    "why.command": "The {kind} of it has been going {since}. It goes on when that ends.",
+    "why.command": "Under way {since}: {kind}. It goes on when that ends.",
     "why.paused": "The project is paused: nothing new is started until {command}.",
     "why.frozen": "The project is frozen by {who} {since}. It goes on after {command} or a good deploy.",
     "why.frozen_person": "The project is frozen by {who} {since}. It goes on after {command}.",
