@@ -175,8 +175,7 @@ TEXTS: Mapping[str, str] = {
     # why (plain)
     "why.since": "since {moment} ({duration})",
     "why.done": "Nothing more happens to it: it has been done {since}.",
-    "why.cancelled": "Nothing more happens to it: it has been cancelled {since}. Moving its card to To Analyse"
-    " starts it anew.",
+    "why.cancelled": "Nothing more happens to it: it has been cancelled {since}. Moving its card to To Analyse starts it anew.",
     "why.stopping": "STOP was asked for {since}; it is carried out as soon as what must not be cut in half has ended.",
     "why.parked": "Parked {since}: {reason}. {evidence}",
     "why.parked_person": "It goes on after a person's resume: {command}.",
