@@ -80,7 +80,6 @@ class World:
     desk: LocalDesk
     notifier: Notifier
     run_dir: Callable[[RunId], Path]
-    home_of: Callable[[TaskRow], Path]
     room: Room
     health: Health = field(default_factory=Health)
 

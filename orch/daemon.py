@@ -39,7 +39,7 @@ from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.options import ServeOptions
 from orch.config import ProjectOptions, Settings, check_services, in_repos, load, project_from_options
 from orch.core.errors import ConfigError
-from orch.core.ids import ProjectName, RunId, TaskRow
+from orch.core.ids import ProjectName, RunId
 from orch.core.model import Project, Registry, RoleSettings
 from orch.failpoints import hit
 from orch.ports import AgentAdapter, BackupDesk, Clock, Store, Tx, WorkspaceSpec
@@ -176,7 +176,6 @@ def build_world(
         desk=LocalDeskAdapter(store, clock, {project.name: project.prefix for project in plan.projects}),
         notifier=LogNotifier(),
         run_dir=partial(_run_dir, data_dir),
-        home_of=partial(_home_of, data_dir),
         room=HostRoom(data_dir),
         health=health,
     )
@@ -214,10 +213,6 @@ def _run_dir(data_dir: Path, run: RunId) -> Path:
     folder = data_dir / "runs" / str(int(run))
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     return folder
-
-
-def _home_of(data_dir: Path, row: TaskRow) -> Path:
-    return data_dir / "tasks" / str(int(row)) / "home"
 
 
 # ------------------------------------------------------------------------------------------------ running

@@ -100,9 +100,9 @@ def docs_ref(task: TaskRow, number: int) -> str:
     return f"refs/orch/docs/{int(task)}/{int(number)}"
 
 
-def candidate_ref(intent: int) -> str:
-    """The mirror ref that keeps a candidate alive while it is tested and landed."""
-    return f"refs/orch/candidates/{int(intent)}"
+def candidate_ref(sha: Sha) -> str:
+    """The mirror ref that keeps a candidate alive; named by the commit itself, because it exists before any intent."""
+    return f"refs/orch/candidates/{parse_sha(sha)}"
 
 
 def artefact_dir(work_item: WorkItemId) -> str:

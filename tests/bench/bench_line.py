@@ -144,7 +144,6 @@ async def line(folder: Path, agent: Agent) -> AsyncIterator[tuple[World, Supervi
             desk=LocalDeskAdapter(store, clock, {DEMO: "DEMO"}),
             notifier=LogNotifier(),
             run_dir=lambda run: _made(folder / f"run-{int(run)}"),
-            home_of=lambda row: folder,
             room=HostRoom(folder),
         )
         async with anyio.create_task_group() as group:

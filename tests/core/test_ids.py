@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch.core import ids
-from orch.core.ids import SLUG_MAX, Attempt, RunId, TaskRow, WorkItemId
+from orch.core.ids import SLUG_MAX, Attempt, RunId, Sha, TaskRow, WorkItemId
 
 ITEM = WorkItemId("SHOP-12")
 UNSAFE = re.compile(r"\.\.|[\x00-\x20~^:?*\[\\\x7f]|@\{|//|\.lock(?:/|$)|^[-/.]|[/.]$")
@@ -81,7 +81,6 @@ def test_refs_are_made_of_numbers_only(one: int, other: int) -> None:
         ids.agent_ref(RunId(one), Attempt(other)): "refs/agents/",
         ids.archive_ref(TaskRow(one), other): "refs/orch/archive/",
         ids.docs_ref(TaskRow(one), other): "refs/orch/docs/",
-        ids.candidate_ref(one): "refs/orch/candidates/",
     }
     for ref, folder in refs.items():
         assert_safe_ref(ref)
@@ -92,6 +91,12 @@ def test_refs_are_made_of_numbers_only(one: int, other: int) -> None:
 def test_a_ref_refuses_text_that_is_no_number(build: Callable[[object, object], str]) -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         build("../heads/main", 1)
+
+
+def test_a_candidate_s_ref_is_named_by_its_commit_and_nothing_else() -> None:
+    assert ids.candidate_ref(Sha("a" * 40)) == f"refs/orch/candidates/{'a' * 40}"
+    with pytest.raises(ValueError, match="full git object id"):
+        ids.candidate_ref(Sha("../heads/main"))
 
 
 def test_the_artefact_folder_is_inside_the_docs() -> None:

@@ -107,7 +107,6 @@ class Ground:
             desk=LocalDeskAdapter(self.store, self.clock, prefixes),
             notifier=self.notifier,
             run_dir=self.run_dir,
-            home_of=lambda row: Path(f"/nonexistent/tasks/{int(row)}/home"),
             room=self.room,
             health=health,
         )

@@ -27,7 +27,18 @@ from orch.adapters.git.push import Answer, PushAnswer, ask_tip, push_ref
 from orch.adapters.git.runner import Git, Options, classify
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.gates import BranchFacts
-from orch.core.ids import Branch, ProjectName, RunId, Sha, TaskRow, WorkItemId, archive_ref, artefact_dir, parse_sha
+from orch.core.ids import (
+    Branch,
+    ProjectName,
+    RunId,
+    Sha,
+    TaskRow,
+    WorkItemId,
+    archive_ref,
+    artefact_dir,
+    candidate_ref,
+    parse_sha,
+)
 from orch.core.model import Candidate, LandStyle, Member
 from orch.failpoints import hit
 from orch.ports.git import CandidateMember, Conflict, Pushed, PushResult
@@ -37,11 +48,6 @@ _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-m
 _TRACKING = "refs/remotes/origin"
 _REMOVE_S = 60.0
 _DIFF_STAT_CUT = 4_000
-
-
-def candidate_ref(sha: Sha) -> str:
-    """The ref that keeps a candidate alive; named by the commit itself, because it exists before any intent."""
-    return f"refs/orch/candidates/{parse_sha(sha)}"
 
 
 @final
