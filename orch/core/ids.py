@@ -28,6 +28,10 @@ UserId = NewType("UserId", str)
 InboxId = NewType("InboxId", int)
 OutboxId = NewType("OutboxId", int)
 IntentId = NewType("IntentId", int)
+CheckId = NewType("CheckId", int)
+"""One run of the test command on a candidate of the merge train."""
+DeployId = NewType("DeployId", int)
+"""One deploy; it grows with every one, so that it is the fence of its repo's deploy slot."""
 
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _WORK_ITEM = re.compile(r"[A-Z][A-Z0-9]{0,9}-[1-9][0-9]{0,8}")
