@@ -6,6 +6,7 @@ Run ``make docs`` (or ``python -m tests.architecture.generate``); a test fails w
 import ast
 import dataclasses
 import enum
+import importlib
 import inspect
 import re
 import sys
@@ -20,6 +21,8 @@ from orch.core.stages import TABLE, Move, StageRow
 from orch.failpoints import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("ends", "task", "repo", "slots", "caretaker", "queues", "desk", "publisher")
+"""The modules of ``orch.core.messages``."""
 MADE = "<!-- Made by `make docs` from {source}; edit that, not this. -->"
 
 
@@ -84,13 +87,13 @@ def render_messages() -> str:
     """Return ``docs/messages.md``: each actor's closed union, and the values inside messages."""
     source = {
         node.name: node
-        for module in (messages, commands)
+        for module in (*_parts(messages), commands)
         for node in ast.parse(inspect.getsource(module)).body
         if isinstance(node, ast.ClassDef)
     }
     lines = [
         "# Messages",
-        MADE.format(source="`orch/core/messages.py` and `orch/core/commands.py`"),
+        MADE.format(source="`orch/core/messages/` and `orch/core/commands.py`"),
         "",
         "Each actor receives one closed union. Commands are imperative, events past tense. A message carries ids rather than",
         "objects, and whatever may arrive late carries its fence (*attempt* or *epoch*); a stale one is ignored.",
@@ -105,9 +108,14 @@ def render_messages() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _parts(package: types.ModuleType) -> list[types.ModuleType]:
+    """Return the package's modules, in the order of PARTS: that of the page."""
+    return [importlib.import_module(f"{package.__name__}.{name}") for name in PARTS]
+
+
 def _unions() -> Iterator[tuple[str, list[type]]]:
-    """Yield the unions in the order of the file; a union of one message is that class under another name."""
-    for name, value in vars(messages).items():
+    """Yield the unions in the order of the page; a union of one message is that class under another name."""
+    for name, value in [pair for part in _parts(messages) for pair in vars(part).items()]:
         members = list(typing.get_args(value)) if isinstance(value, types.UnionType) else [value]
         if name.endswith(("Message", "Command")) and all(isinstance(member, type) for member in members):
             if isinstance(value, type) and value.__name__ == name:
