@@ -5,17 +5,22 @@ Rule: a row is marked by the transaction that handles it, never here; until then
 """
 
 import json
-from typing import Any
+from datetime import datetime
+from typing import Any, assert_never
 
 from actors.actor import Actor
 from actors.mailbox import Mailbox
 from actors.world import Router, World
 from orch.core.ids import InboxId, IssueId, ProjectName
-from orch.core.messages import IntakeMessage, IssueChanged
+from orch.core.messages import ForgeChanged, IntakeMessage, IssueChanged
 from orch.core.model import InboxRow, RowState
 from orch.failpoints import hit
 from orch.logs import get_logger
+from orch.ports import BranchEvent, CardEvent, Tx
 
+LOCAL_BOARD, OURSELVES = "local-board", "orch"
+"""Whose events name a project and an issue: the local board's, and those that the daemon leaves to itself."""
+Event = CardEvent | BranchEvent | str | None
 POLL_S = 10.0
 AGAIN_S = 60.0
 _log = get_logger("intake")
@@ -56,22 +61,39 @@ class IntakeActor(Actor[IntakeMessage]):
 
     async def _send(self, row: InboxRow) -> None:
         hit("inbox.read")
-        parsed = parse_event(row.source, row.body)
-        if isinstance(parsed, str):
-            error = parsed
-            _log.warning("quarantined", row=row.id, source=row.source, error=error)
-            await self._world.store.transact(lambda tx: tx.mark_inbox(InboxId(row.id), RowState.PARKED, error))
-            return
-        project, issue = parsed
-        if project not in self._world.services:
-            await self._world.store.transact(lambda tx: tx.mark_inbox(InboxId(row.id), RowState.VOID, f"no project {project}"))
-            return
-        self._router.repo(project).tell(IssueChanged(issue=issue, inbox=InboxId(row.id)))
+        inbox, event = InboxId(row.id), self._read(row)
+        match event:
+            case str():
+                _log.warning("quarantined", row=row.id, source=row.source, error=event)
+                await self._mark(inbox, RowState.PARKED, event)
+            case None:
+                await self._mark(inbox, RowState.VOID, "it asks for nothing")
+            case _ if event.project not in self._world.services:
+                await self._mark(inbox, RowState.VOID, f"no project {event.project}")
+            case CardEvent():
+                self._router.repo(event.project).tell(IssueChanged(issue=event.issue, inbox=inbox))
+            case BranchEvent():
+                changed = ForgeChanged(project=event.project, inbox=inbox, branch=event.branch, sha=event.sha)
+                self._router.reconciler.tell(changed)
+            case _:
+                assert_never(event)
+
+    def _read(self, row: InboxRow) -> Event:
+        door = self._world.doors.get(row.source.partition(":")[0])
+        return parse_event(row.source, row.body) if door is None else door.read(row.source, row.body)
+
+    async def _mark(self, row: InboxId, state: RowState, why: str) -> None:
+        await self._world.store.transact(lambda tx: tx.mark_inbox(row, state, why))
 
 
-def parse_event(source: str, body: bytes) -> tuple[ProjectName, IssueId] | str:
-    """Return which issue of which project an event is about, or the sentence that says why it cannot be read."""
-    if source != "local-board":
+def look_again(tx: Tx, project: ProjectName, issue: IssueId, at: datetime) -> None:
+    """Leave a durable wish to read an issue, in the transaction that makes it worth reading: a hint would die with the daemon."""
+    tx.add_inbox(OURSELVES, json.dumps({"project": project, "issue": issue}).encode(), at)
+
+
+def parse_event(source: str, body: bytes) -> CardEvent | str:
+    """Return which issue of which project an event of our own is about, or the sentence that says why it cannot be read."""
+    if source not in (LOCAL_BOARD, OURSELVES):
         return f"no reader for events from {source!r}"
     try:
         data: Any = json.loads(body)
@@ -79,4 +101,4 @@ def parse_event(source: str, body: bytes) -> tuple[ProjectName, IssueId] | str:
         return f"not JSON: {error}"[:300]
     if not isinstance(data, dict) or not isinstance(data.get("project"), str) or not isinstance(data.get("issue"), str):
         return "an event needs the texts 'project' and 'issue'"
-    return ProjectName(data["project"]), IssueId(data["issue"])
+    return CardEvent(project=ProjectName(data["project"]), issue=IssueId(data["issue"]))

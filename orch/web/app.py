@@ -21,6 +21,7 @@ from orch.web.metrics import Metrics
 from orch.web.pages import PageViews
 from orch.web.problems import register_problems
 from orch.web.routes import Route, add_routes, describe, read
+from orch.web.webhooks import WebhookViews
 
 READING = frozenset({"GET", "HEAD"})
 RESPONSE_TIMEOUT_S = 30
@@ -59,6 +60,7 @@ def create_app(deps: WebDeps) -> Web:
         *BoardViews(deps).routes(),
         *ControlViews(deps).routes(),
         *BackupViews(deps).routes(),
+        *WebhookViews(deps).routes(),
         *hub.routes(),
     ]
 

@@ -8,12 +8,12 @@ from typing import final
 from quart import Response, jsonify, request
 
 from orch.core.ids import IssueId
-from orch.core.messages import CommentIssue, CreateIssue, MoveIssue
+from orch.core.messages import ArchiveIssue, CommentIssue, CreateIssue, MoveIssue
 from orch.core.model import Activity, BoardComment, BoardIssue, Project
 from orch.core.statuses import BoardState, Status, map_states
 from orch.ports import Tx
 from orch.web.api import LIMIT_MAX, by, query_number
-from orch.web.bodies import CommentBody, IssueBody, MoveBody, read_body
+from orch.web.bodies import ArchiveBody, CommentBody, IssueBody, MoveBody, read_body
 from orch.web.deps import WebDeps
 from orch.web.problems import ProblemError, answer_response
 from orch.web.routes import Route, act, read
@@ -32,6 +32,7 @@ class BoardViews:
             act("POST", "/board/issues", self.create, "Add an issue", IssueBody),
             read("/board/issues/{id}", self.issue, "One issue with comments and activity"),
             act("POST", "/board/issues/{id}/move", self.move, "Put an issue into a column", MoveBody),
+            act("POST", "/board/issues/{id}/archive", self.archive, "Put an issue away, or bring it back", ArchiveBody),
             act("POST", "/board/issues/{id}/comments", self.comment, "Comment on an issue", CommentBody),
         ]
 
@@ -71,6 +72,10 @@ class BoardViews:
         body = await read_body(MoveBody)
         return answer_response(await self._deps.control.ask(MoveIssue(issue=id, status=body.status, by=by(body))))
 
+    async def archive(self, id: str) -> Response:  # noqa: A002
+        body = await read_body(ArchiveBody)
+        return answer_response(await self._deps.control.ask(ArchiveIssue(issue=id, archived=body.archived, by=by(body))))
+
     async def comment(self, id: str) -> Response:  # noqa: A002
         body = await read_body(CommentBody)
         return answer_response(await self._deps.control.ask(CommentIssue(issue=id, text=body.text, by=by(body))))
@@ -87,6 +92,7 @@ class BoardViews:
             "text": issue.text,
             **_column(issue.state_id, tx.load_states(issue.project), self._deps.projects.get(issue.project)),
             "url": issue.url,
+            "archived": issue.archived,
             "created_at": issue.created_at.isoformat(),
             "updated_at": issue.updated_at.isoformat(),
         }

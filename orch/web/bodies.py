@@ -80,6 +80,12 @@ class MoveBody(Body):
     status: Annotated[Line, Field(max_length=100)]
 
 
+class ArchiveBody(Body):
+    """Whether the card is put away or brought back."""
+
+    archived: bool = True
+
+
 class CommentBody(Body):
     """A comment on a card."""
 

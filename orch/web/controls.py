@@ -8,7 +8,7 @@ from typing import final
 
 from quart import Response
 
-from orch.core.messages import AdoptIssue, FreezeRepo, LiftPause, PauseRepos, SendTaskBack, UnfreezeRepo, UnpauseRepos
+from orch.core.messages import AdoptIssue, FreezeRepo, LiftPause, PauseRepos, RevertTask, SendTaskBack, UnfreezeRepo, UnpauseRepos
 from orch.core.model import Finding
 from orch.core.stages import Stage
 from orch.web.api import by
@@ -29,6 +29,7 @@ class ControlViews:
         return [
             act("POST", "/tasks/{id}/send-back", self.send_back, "Send a task back to a stage, with findings", SendBackBody),
             act("POST", "/tasks/{id}/adopt", self.adopt, "Start the line for an issue, whatever its column says", AdoptBody),
+            act("POST", "/tasks/{id}/revert", self.revert, "Take back what a landed task brought, by a task of its own", NoBody),
             act("POST", "/serial-gate/freeze", self.freeze, "Stop entry, landing and deploy of a project", FreezeBody),
             act("POST", "/serial-gate/unfreeze", self.unfreeze, "Lift a project's freeze", FreezeBody),
             act("POST", "/pause", self.pause, "Start nothing new; what runs finishes", PauseBody),
@@ -47,6 +48,10 @@ class ControlViews:
     async def adopt(self, id: str) -> Response:  # noqa: A002
         body = await read_body(AdoptBody)
         return answer_response(await self._deps.control.ask(AdoptIssue(issue=id, by=by(body), project=body.project)))
+
+    async def revert(self, id: str) -> Response:  # noqa: A002
+        body = await read_body(NoBody)
+        return answer_response(await self._deps.control.ask(RevertTask(task=id, by=by(body))))
 
     async def freeze(self) -> Response:
         body = await read_body(FreezeBody)

@@ -9,7 +9,7 @@ from typing import final
 
 from orch.core.ids import ProjectName
 from orch.core.model import Limits, Project, Registry
-from orch.ports import BackupDesk, Clock, Control, Feed, Store
+from orch.ports import BackupDesk, Clock, Control, Feed, HookDoor, Store
 from orch.snapshots import Present
 from orch.web.links import LoginLinks
 
@@ -45,10 +45,13 @@ class WebDeps:
     @property
     def present(self) -> Present:
         """What views need and the store does not hold."""
-        return Present(projects=self.projects, shortages=self.control.vitals().shortages)
+        vitals = self.control.vitals()
+        return Present(projects=self.projects, shortages=vitals.shortages, polls=vitals.polls)
 
     @property
     def projects(self) -> Mapping[ProjectName, Project]:
         return self.registry().projects
 
     backup: BackupDesk | None = None
+    doors: Mapping[str, HookDoor] = field(default_factory=dict)
+    """The services whose webhooks are taken, by name."""

@@ -29,6 +29,8 @@ class Route:
     content: str = "application/json"
     acting: bool = False
     socket: bool = False
+    hook: bool = False
+    """It checks who sends by itself, by a signature over the body."""
 
 
 def read(path: str, handler: Handler, summary: str, *, query: tuple[str, ...] = (), content: str = "application/json") -> Route:

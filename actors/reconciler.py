@@ -1,0 +1,278 @@
+"""The reconciler: asks the services and the store what no event has told, so that a lost webhook only delays.
+
+Owns: the regular look at each project's board and forge, the look at one branch that a hook asks for, the question whether tasks
+that stand still could go on, and the notice that a hook is switched off. Does not own: what a changed card or a status means
+(repo and task actors decide), the services' rate limits (their adapters keep them).
+
+Desired properties: everything a hook could have told is found within one interval; a service that does not answer costs one
+attempt per interval and holds up no other project; two looks at once do no harm.
+Design: every project is polled by a child task, one at a time per project; what it finds goes on as the same messages that hooks
+lead to. The time of the last poll that was read to its end is kept in the store; the next one reaches a little behind it.
+Races we accept: something changes behind a poll's back: the next one sees it.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from functools import partial
+from typing import assert_never, final
+
+from actors.actor import Actor
+from actors.mailbox import Mailbox
+from actors.world import Router, Services, World
+from orch.core.errors import ExternalError, StoreError
+from orch.core.ids import Branch, InboxId, IssueId, ProjectName, Sha
+from orch.core.messages import (
+    CiReported,
+    CiSilent,
+    EvidenceRead,
+    ForgeChanged,
+    IssueChanged,
+    LandingHint,
+    PollEnded,
+    PollNow,
+    PullRequestClosed,
+    PullRequestOpened,
+    ReconcilerMessage,
+)
+from orch.core.model import CiSource, PullRequest, PullRequestState, RowState, Task
+from orch.core.reconcile import (
+    OVERLAP,
+    HookSigns,
+    after_hook,
+    after_poll,
+    combined_status,
+    describe_statuses,
+    is_stale,
+    match_status,
+)
+from orch.core.stages import Stage
+from orch.logs import get_logger
+from orch.ports import Tx
+
+LOCAL = "local"
+CARDS_PER_POLL = 5
+"""How many cards of live tasks a poll asks for by name: a list of cards names neither deleted nor archived ones."""
+NEVER = datetime.min.replace(tzinfo=UTC)
+_log = get_logger("reconciler")
+
+
+@final
+@dataclass(slots=True, kw_only=True)
+class Known:
+    """What is remembered of one project between polls; losing it costs a few reads."""
+
+    seen: dict[IssueId, datetime] = field(default_factory=dict)
+    """When each card in the overlap of two polls had changed."""
+    asked: dict[IssueId, datetime] = field(default_factory=dict)
+    """When each live task's card was last asked for by name."""
+    gone: set[IssueId] = field(default_factory=set)
+    """Those of them that were told to be gone."""
+    pulls: dict[int, PullRequestState] = field(default_factory=dict)
+    """What was last told of each pull request."""
+    polling: bool = False
+    signs: HookSigns = HookSigns()
+    polls: int = 0
+    found: int = 0
+    """Changes that a poll saw first."""
+    error: str = ""
+    at: datetime | None = None
+
+
+class Reconciler(Actor[ReconcilerMessage]):
+    """See the module's docstring."""
+
+    def __init__(self, mailbox: Mailbox[ReconcilerMessage], world: World, router: Router) -> None:
+        super().__init__(mailbox)
+        self._world = world
+        self._router = router
+        self._known: dict[ProjectName, Known] = {name: Known() for name in world.services}
+
+    async def started(self) -> None:
+        self.children.start_soon(self._tick)
+
+    async def _tick(self) -> None:
+        """Poll at the start, then every interval; a reload may change it."""
+        while True:
+            self.mailbox.tell(PollNow())
+            await self._world.clock.sleep(self._world.limits.reconcile_interval_s)
+
+    async def handle(self, message: ReconcilerMessage) -> None:
+        match message:
+            case PollNow():
+                if self._world.limits.reconcile_enabled:
+                    for name in [message.project] if message.project is not None else list(self._world.services):
+                        self._poll_soon(name)
+            case ForgeChanged():
+                self.children.start_soon(self._look_at_branch, message)
+            case PollEnded():
+                self._poll_ended(message)
+            case _:
+                assert_never(message)
+
+    # -------------------------------------------------------------------------------------------- a poll
+
+    def _poll_soon(self, name: ProjectName) -> None:
+        known = self._known.setdefault(name, Known())
+        if known.polling or name not in self._world.services:
+            return
+        known.polling = True
+        self.children.start_soon(self._poll, name, known)
+
+    async def _poll(self, name: ProjectName, known: Known) -> None:
+        """Ask board, forge and store about one project; each side goes on when another fails."""
+        services, errors = self._world.services[name], []
+        project = services.project
+        sides: list[Callable[[Services, Known], Awaitable[None]]] = [self._poll_tasks]
+        if project.board != LOCAL and self._world.limits.reconcile_board_enabled:
+            sides.append(self._poll_board)
+        if project.forge != LOCAL:
+            sides.append(self._poll_forge)
+        for side in sides:
+            try:
+                await side(services, known)
+            except (ExternalError, StoreError) as error:
+                errors.append(str(error))
+        self.mailbox.tell(PollEnded(project=name, error="; ".join(errors)))
+
+    def _poll_ended(self, ended: PollEnded) -> None:
+        known = self._known[ended.project]
+        known.polling, known.error, known.at = False, ended.error, self._world.clock.now()
+        known.polls += 1
+        if ended.error:
+            _log.warning("poll failed", repo=ended.project, error=ended.error)
+        self._world.health.notice(f"reconciler {ended.project}", ended.error)
+        self._world.health.polled(ended.project, self._report(known))
+
+    def _report(self, known: Known) -> Mapping[str, object]:
+        """Return what ``/queue`` shows of a project's polls."""
+        return {
+            "at": known.at.isoformat() if known.at else None,
+            "polls": known.polls,
+            "found": known.found,
+            "error": known.error,
+            "hook_dead": known.signs.dead,
+        }
+
+    # -------------------------------------------------------------------------------------------- the board
+
+    async def _poll_board(self, services: Services, known: Known) -> None:
+        """Read what changed since the last poll that was read to its end; each card goes on as a changed issue."""
+        name, began = services.project.name, self._world.clock.now()
+        repo = await self._world.store.read(lambda tx: tx.load_repo(name))
+        since = repo.polled_at or repo.baseline_at
+        issues = await services.board.fetch_changed(None if since is None else since - OVERLAP)
+        changed = [issue for issue in issues if known.seen.get(issue.id) != issue.updated_at]
+        known.seen = {issue.id: issue.updated_at for issue in issues}
+        for issue in reversed(changed):
+            self._router.repo(name).tell(IssueChanged(issue=issue.id))
+        if repo.polled_at is not None:
+            known.found += len(changed)
+            self._heed_hooks(services, known, [issue.updated_at for issue in changed], began)
+        await self._world.store.transact(lambda tx: tx.save_repo(replace(tx.load_repo(name), polled_at=began)))
+        await self._look_for_cards(services, known, {issue.id for issue in issues}, began)
+
+    async def _look_for_cards(self, services: Services, known: Known, listed: set[IssueId], now: datetime) -> None:
+        """Ask for those live tasks' cards that were not asked for the longest; one that is gone goes on as a changed issue."""
+        name = services.project.name
+        tasks = await self._world.store.read(lambda tx: tx.list_tasks(project=name, live=True))
+        live = {task.issue for task in tasks if task.park is None}
+        known.asked = {issue: at for issue, at in known.asked.items() if issue in live} | dict.fromkeys(live & listed, now)
+        long_ago = sorted(live - listed, key=lambda issue: known.asked.get(issue, NEVER))
+        for issue in long_ago[:CARDS_PER_POLL]:
+            known.asked[issue] = now
+            gone = await services.board.fetch_issue(issue) is None
+            if gone and issue not in known.gone:
+                known.found += 1
+                self._router.repo(name).tell(IssueChanged(issue=issue))
+            (known.gone.add if gone else known.gone.discard)(issue)
+
+    def _heed_hooks(self, services: Services, known: Known, changes: list[datetime], now: datetime) -> None:
+        """Say it, once, where polls see what no hook tells of; and that it is over when one comes again."""
+        service = services.project.board
+        known.signs = after_poll(after_hook(known.signs, self._world.health.heard(service)), changes, now)
+        told = f"polls see changes on {service} that no webhook tells of: see whether its webhook is switched off"
+        self._world.health.notice(f"{service} webhook of {services.project.name}", told if known.signs.dead else "")
+
+    # -------------------------------------------------------------------------------------------- the forge
+
+    async def _poll_forge(self, services: Services, known: Known) -> None:
+        """Look at the pull requests and statuses of our branches; main itself is the repo actor's to fetch."""
+        name = services.project.name
+        tasks = await self._world.store.read(lambda tx: tx.list_tasks(project=name, live=True))
+        since = None if known.at is None else known.at - OVERLAP
+        for pull in await services.forge.list_pull_requests(since=since):
+            if known.pulls.get(pull.number) is not pull.state:
+                known.pulls[pull.number] = pull.state
+                self._tell_pull(pull, tasks)
+        for task in tasks:
+            await self._look_at_task(services, task)
+        self._router.repo(name).tell(LandingHint())
+
+    def _tell_pull(self, pull: PullRequest, tasks: list[Task]) -> None:
+        """Tell a pull request's task what became of it; one that was merged shows in the default branch."""
+        task = next((each for each in tasks if each.branch == pull.branch), None)
+        if task is None:
+            return
+        if task.pr_number is None and pull.state is PullRequestState.OPEN:
+            self._router.task(task.row).tell(PullRequestOpened(number=pull.number, url=pull.url))
+        if task.pr_number == pull.number and pull.state is PullRequestState.CLOSED:
+            self._router.task(task.row).tell(PullRequestClosed(number=pull.number))
+
+    async def _look_at_task(self, services: Services, task: Task) -> None:
+        """Read the CI's statuses where the task waits for them."""
+        if services.project.ci is not CiSource.FORGE or task.stage is not Stage.DEVELOPMENT or task.code_head is None:
+            return
+        statuses = await services.forge.fetch_statuses(task.code_head)
+        state = combined_status(statuses, services.project.ci_contexts)
+        if state is None:
+            self._router.task(task.row).tell(CiSilent(sha=task.code_head))
+        elif state is not task.ci:
+            told = CiReported(sha=task.code_head, state=state.value, tail=describe_statuses(statuses))
+            self._router.task(task.row).tell(told)
+
+    async def _look_at_branch(self, changed: ForgeChanged) -> None:
+        """A hook names a branch or a commit: look at its pull request and statuses, then the event is handled."""
+        services = self._world.services[changed.project]
+        try:
+            tasks = await self._world.store.read(lambda tx: tx.list_tasks(project=changed.project, live=True))
+            task = self._match(tasks, changed.branch, changed.sha)
+            if task is not None:
+                pull = await services.forge.find_pull_request(task.branch)
+                if pull is not None:
+                    self._tell_pull(pull, tasks)
+                await self._look_at_task(services, task)
+            await self._world.store.transact(partial(_mark, row=changed.inbox))
+        except (ExternalError, StoreError) as error:  # the row stays: the intake sends it again
+            _log.warning("branch unread", repo=changed.project, branch=changed.branch, error=str(error))
+            return
+        self._router.repo(changed.project).tell(LandingHint())
+
+    def _match(self, tasks: list[Task], branch: Branch | None, sha: Sha | None) -> Task | None:
+        named = next((task for task in tasks if branch is not None and task.branch == branch), None)
+        if named is not None or sha is None:
+            return named
+        matched = match_status(tasks, sha)
+        if matched is None:
+            _log.info("status of no task of ours", sha=sha[:12])
+        return matched
+
+    # -------------------------------------------------------------------------------------------- the line itself
+
+    async def _poll_tasks(self, services: Services, _: Known) -> None:
+        """Find tasks that stand still for longer than their stage's grace, and read what their gate looks at."""
+        name, now, grace = services.project.name, self._world.clock.now(), self._world.limits.grace_s
+
+        def look(tx: Tx) -> list[Task]:
+            live = tx.list_tasks(project=name, live=True)
+            return [task for task in live if is_stale(task, now, grace, active=tx.active_job(task.row) is not None)]
+
+        for task in await self._world.store.read(look):
+            facts = None
+            if task.stage is Stage.ARCHITECTURE and task.head is not None and task.base is not None:
+                facts = await services.mirror.read_artefacts(task.head, task.work_item, task.base)
+            self._router.task(task.row).tell(EvidenceRead(stage=task.stage, head=task.head, facts=facts))
+
+
+def _mark(tx: Tx, row: InboxId) -> None:
+    tx.mark_inbox(row, RowState.DONE)
