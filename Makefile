@@ -8,15 +8,18 @@ WORKERS ?= 2
 TESTS ?= tests --ignore=tests/scenario/crash
 
 CRASHES ?= 1000
+SEEDS ?= 1000
 
-.PHONY: help demo test check bench crash mutants docs install clean
+.PHONY: help demo test check bench bench-train crash mutants docs install clean
 
 help:
 	@echo "make demo   run the whole line on a small sample repository, and prove the result"
 	@echo "make test   run every test but the crashes (TESTS=path for some of them, TESTS=tests/scenario/crash for those)"
 	@echo "make check  lint, format, types, layers"
 	@echo "make bench  run every benchmark and print its figures"
+	@echo "make bench-train  play the merge train on a virtual clock against the plain lease (FULL=1 for the whole table, half an hour)"
 	@echo "make crash  kill the daemon CRASHES=$(CRASHES) times at random places, and judge what is left (SEED=n repeats a run)"
+	@echo "make chaos  tell one story with SEEDS=$(SEEDS) fates of its webhooks: the end must be the same"
 	@echo "make mutants  switch each safeguard off on a copy of the tree: a test must notice"
 	@echo "make docs   write docs/stages.md, docs/messages.md and docs/failpoints.md anew from the code"
 
@@ -38,8 +41,14 @@ bench: $(STAMP)
 		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
 
+bench-train: $(STAMP)
+	@$(BIN)/python -m tests.bench.bench_train $(if $(FULL),--full)
+
 crash: $(STAMP)
 	@$(BIN)/python -m tests.scenario.crash --crashes $(CRASHES) --workers $(WORKERS) $(if $(SEED),--seed $(SEED))
+
+chaos: $(STAMP)
+	@$(BIN)/python -m tests.scenario.chaos --seeds $(SEEDS) --workers $(WORKERS)
 
 mutants: $(STAMP)
 	@$(BIN)/python -m tests.mutants

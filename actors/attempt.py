@@ -7,6 +7,7 @@ Races we accept: a crash between push and record leaves our own SHA on the branc
 it stands under ``refs/agents``.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -17,10 +18,10 @@ from actors.world import Services, World
 from orch.core.errors import AgentError, ConfigError, ExternalError, LeaseLost, PermanentError, StoreError, TransientError
 from orch.core.ids import RunId, Sha, artefact_dir
 from orch.core.messages import RunEnded
-from orch.core.model import AgentResult, BoardComment, Job, Outcome, RoleSettings, Run, RunKind, RunMode, Task
-from orch.core.render import render_gate, render_request
+from orch.core.model import AgentResult, BoardComment, Job, Outcome, RoleSettings, Run, RunKind, RunMode, Survivor, Task
+from orch.core.render import render_card_diff, render_gate, render_request
 from orch.core.retry import backoff
-from orch.core.stages import Role
+from orch.core.stages import Role, Stage
 from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import AgentRequest, Collected, Prepared, PromptContext, Tx, WorkspaceSpec
@@ -37,7 +38,7 @@ RETIRED: dict[Role, tuple[str, ...]] = {
     Role.DEVELOPER: (),
     Role.REVIEWER: ("07-review.md",),
     Role.TESTER: ("08-test-report.md",),
-    Role.DEPLOYER: ("09-staging.md",),
+    Role.DEPLOYER: ("10-deploy.md",),
     Role.STREAM: (),
 }
 """What a new attempt of a role must write itself: earlier ones move to ``history/`` before the launch."""
@@ -54,6 +55,14 @@ class Assignment:
     session: str | None
     continues: RunId | None = None
     since: BoardComment | None = None
+    labels: tuple[str, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
+    """What of its earlier runs could not be ended; *labels* name their processes."""
+
+    @property
+    def mode(self) -> RunMode:
+        """What the job asks for; a continuation of nothing that its stage has begun is a new attempt."""
+        return self.job.mode if self.continues is not None else RunMode.NEW_ATTEMPT
 
 
 def allowed_paths(role: Role, task: Task) -> tuple[str, ...]:
@@ -79,7 +88,14 @@ def load_assignment(tx: Tx, run: Run) -> Assignment | None:
         runs = [r for r in tx.list_runs(task=task.row) if r.kind is RunKind.AGENT and r.stage is run.stage and r.id < run.id]
         begun = [r for r in runs if r.start_head is not None]  # one that never had a working copy left nothing behind
         session, continues = (begun[-1].session, begun[-1].id) if begun else (None, None)
-    return Assignment(run=run, job=job, task=task, session=session, continues=continues)
+    labels = process_labels(tx.list_runs(task=task.row))
+    survivors = tuple(tx.list_survivors(task.row).get(task.row, ()))
+    return Assignment(run=run, job=job, task=task, session=session, continues=continues, labels=labels, survivors=survivors)
+
+
+def process_labels(runs: Iterable[Run]) -> tuple[str, ...]:
+    """Return what the processes of *runs* are labelled with: agents, commands, the set-up of working copies."""
+    return tuple(f"{kind}{int(run.id)}" for run in runs for kind in ("", "run-", "setup-"))
 
 
 class Attempt:
@@ -94,6 +110,8 @@ class Attempt:
         role = assignment.run.role or Role.STREAM
         self._role = role
         self._settings = self._project.roles.get(role, RoleSettings())
+        if assignment.run.stage is Stage.DEPLOY:
+            self._settings = replace(self._settings, run_timeout_s=self._project.deploy.timeout_s)
         self._spec = WorkspaceSpec(
             task=assignment.task.row,
             run=assignment.run.id,
@@ -101,19 +119,23 @@ class Attempt:
             work_item=assignment.task.work_item,
             branch=assignment.task.branch,
             base=assignment.task.base,
-            head=assignment.task.head,
+            head=assignment.task.landed if assignment.run.stage is Stage.DEPLOY else assignment.task.head,
             role=role,
-            mode=assignment.job.mode,
+            mode=assignment.mode,
             request=render_request(assignment.task, self._project.language),
             retire=RETIRED[role],
             allowed=allowed_paths(role, assignment.task),
             setup_command=self._project.setup_command,
             continues=assignment.continues,
+            merge_main=assignment.task.merge_main and role is Role.DEVELOPER,
         )
 
     async def execute(self) -> RunEnded:
         """Run to the end. When cancelled, the work is archived before the cancellation goes on."""
         workspace = self._services.workspace
+        if self._left():  # it could write into the working copy of whoever comes after it
+            unbegun = AgentResult(outcome=Outcome.CANCELLED, detail="a process of an earlier run lives yet")
+            return replace(self._ended(unbegun), survivors=self._left())
         try:
             hit("workspace.wanted")
             prepared = await workspace.prepare(self._spec)
@@ -136,9 +158,28 @@ class Attempt:
         ended = self._ended(result, infrastructure=trouble)
         ended = replace(ended, base=prepared.base, name=prepared.branch, archive=archived)
         hit("run.archived")
+        if self._left():
+            return replace(ended, survivors=self._left())
         if trouble or result.outcome is not Outcome.SUCCEEDED:
             return ended
+        if self._it.run.stage is Stage.DEPLOY:
+            return await self._read(ended, prepared)
         return await self._collect(ended, prepared)
+
+    async def _read(self, ended: RunEnded, prepared: Prepared) -> RunEnded:
+        """Read what the deployer left in its artefact folder; its branch has landed, so that nothing of it is pushed."""
+        if ended.archive is None:
+            return ended
+        mirror, work_item = self._services.mirror, self._it.task.work_item
+        try:
+            return replace(ended, branch=await mirror.read_artefacts(ended.archive, work_item, prepared.base))
+        except (ExternalError, StoreError) as error:
+            _log.warning("the deployer's folder is unread", task=work_item, error=str(error))
+            return ended
+
+    def _left(self) -> tuple[Survivor, ...]:
+        """Return what of this run and those before it could not be ended and lives yet."""
+        return self._world.processes.living(self._it.labels, self._it.survivors)
 
     async def _begun(self, prepared: Prepared) -> None:
         """Record what the run starts from: a run without that, cut off by a crash, has left nothing to continue."""
@@ -209,7 +250,7 @@ class Attempt:
         result = reader.result(end)
         hit("agent.ended")
         if end.survivors:
-            _log.error("processes survived", task=self._it.task.work_item, pids=list(end.survivors))
+            _log.error("processes survived", task=self._it.task.work_item, pids=[each.pid for each in end.survivors])
         return result
 
     def _request(self, prepared: Prepared, prompt_path: Path, log_path: Path) -> AgentRequest:
@@ -220,7 +261,7 @@ class Attempt:
             work_item=it.task.work_item,
             role=self._role,
             stage=it.run.stage,
-            mode=it.job.mode,
+            mode=it.mode,
             prompt_path=prompt_path,
             worktree=prepared.worktree,
             home=prepared.home,
@@ -231,6 +272,7 @@ class Attempt:
             limits=self._world.limits,
             turns_left=self._settings.max_turns,
             budget_left_usd=self._settings.max_budget_usd,
+            project=self._project.name,
         )
 
     async def _prompt_context(self, prepared: Prepared) -> PromptContext:
@@ -238,15 +280,17 @@ class Attempt:
         facts = await self._services.mirror.read_artefacts(prepared.start_head, it.task.work_item, prepared.base)
         return PromptContext(
             work_item=it.task.work_item,
-            title=it.task.title,
-            description=it.task.description,
+            title=it.task.title_now,
+            description=it.task.description_now,
+            edit=render_card_diff(it.task),
+            merged=prepared.merged,
             role=self._role,
             stage=it.run.stage,
             branch=prepared.branch,
             artefact_dir=artefact_dir(it.task.work_item),
             gate=render_gate(it.run.stage, project.language),
             language=project.language,
-            mode=it.job.mode,
+            mode=it.mode,
             feedback=it.job.feedback,
             comments=await self._comments(),
             artefacts={name: artefact.text for name, artefact in sorted(facts.artefacts.items())},

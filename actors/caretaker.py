@@ -1,8 +1,8 @@
 """The caretaker: looks after what the daemon itself waits for, and tells everybody when it is there again.
 
-Owns: the regular look at the room, the probe of a store that failed, the alert for a trouble (once), and the question whether
-what tasks are parked for outside themselves works again. Does not own: what a shortage holds up (slots), what follows for a
-task (``orch.core.resuming``).
+Owns: the regular look at the room, the probe of a store that failed, the alert for a trouble (once), reminders of questions that
+wait, and the question whether what tasks are parked for outside themselves works again. Does not own: what a shortage holds up
+(slots), what follows for a task (``orch.core.resuming``), which reminder is due (``orch.core.reminders``).
 
 Desired properties: whatever the daemon waits for, it goes on by itself when that comes; nobody is told twice; an outage costs one
 small question at a time.
@@ -10,6 +10,7 @@ Design: it looks every ``idle_s``, and at once when health changes. A repo is as
 Races we accept: what was there a moment ago may be gone when a task goes on; it is then parked again, and looked at later.
 """
 
+from datetime import datetime
 from functools import partial
 
 import anyio
@@ -21,11 +22,13 @@ from actors.persist import tell_world
 from actors.world import Router, World
 from orch.core.effects import Alert
 from orch.core.errors import ExternalError, StoreError
-from orch.core.ids import IssueId, ProjectName
+from orch.core.ids import IssueId, ProjectName, TaskRow
 from orch.core.messages import CaretakerMessage, CauseCleared, InboxHint, JobsWaiting, LookAround, OutboxHint, RepoReached
 from orch.core.model import ParkReason, Task
+from orch.core.reminders import QUESTIONS, Reminder, due_reminder
 from orch.core.retry import clears_at
 from orch.logs import get_logger
+from orch.ports import Tx
 
 LOOK_S = 15.0
 AGAIN_S = 3600.0
@@ -47,6 +50,8 @@ class Caretaker(Actor[CaretakerMessage]):
         self._router = router
         self._told: dict[str, float] = {}
         self._asking: set[ProjectName] = set()
+        self._reminded: set[tuple[TaskRow, datetime]] = set()
+        """What was written in this life: it need not be looked up again."""
 
     async def started(self) -> None:
         self.children.start_soon(self._heed_changes)
@@ -77,6 +82,8 @@ class Caretaker(Actor[CaretakerMessage]):
         self._tell_of_troubles()
         if not still and not self._world.health.troubled(STORE):
             await self._ask_repos()
+        if not self._world.health.troubled(STORE):
+            await self._remind()
 
     async def _probe(self) -> None:
         """Write something small: a read, or a transaction that wrote nothing, would say nothing about the disk."""
@@ -120,6 +127,34 @@ class Caretaker(Actor[CaretakerMessage]):
                 await self._world.notifier.alert(project, alert)
         except (ExternalError, OSError, TimeoutError) as error:
             _log.error("nobody could be told", kind=alert.kind, error=str(error))
+
+    # -------------------------------------------------------------------------------------------- reminders
+
+    async def _remind(self) -> None:
+        """Remind of questions that wait for a person; the moment of a reminder names its row, so that it is sent once."""
+        now, limits = self._world.clock.now(), self._world.limits
+        try:
+            asked = await self._world.store.read(lambda tx: tx.list_tasks(live=True, awaiting=QUESTIONS))
+            due = [(task, reminder) for task in asked if (reminder := self._due_reminder(task, now, limits.remind_h)) is not None]
+            if due:
+                await self._world.store.transact(lambda tx: self._write_reminders(tx, due))
+        except StoreError:
+            return
+        rows = {task.row for task in asked}
+        self._reminded = {key for key in self._reminded if key[0] in rows} | {(task.row, each.at) for task, each in due}
+        if due:
+            self._router.outbox.tell(OutboxHint())
+
+    def _due_reminder(self, task: Task, now: datetime, remind_h: float) -> Reminder | None:
+        if task.project not in self._world.services:
+            return None
+        reminder = due_reminder(task, now, remind_h, self._world.services[task.project].project.language)
+        return None if reminder is None or (task.row, reminder.at) in self._reminded else reminder
+
+    @staticmethod
+    def _write_reminders(tx: Tx, due: list[tuple[Task, Reminder]]) -> None:
+        for task, reminder in due:
+            tell_world(tx, reminder.alert, project=task.project, task=task.row, issue=task.issue, at=reminder.at)
 
     # -------------------------------------------------------------------------------------------- parks for infrastructure
 

@@ -1,4 +1,4 @@
-"""People's controls over a repo: freeze and thaw, pause and drain, adoption of an issue.
+"""People's controls over a repo: freeze and thaw, pause and drain, adoption of an issue, revert of a landed task.
 
 Owns: which project a command names, the rows of freeze and pause, and who is told of the change. Does not own: what a freeze
 keeps from happening (the claim, the landing, the deploy ask for it), what an adopted issue has to be (the repo's actor).
@@ -8,10 +8,9 @@ Rule: the row is committed first, and only then whoever waits is told to look ag
 from dataclasses import replace
 from typing import assert_never, final
 
-from actors.persist import tell_world
+from actors.freezing import freeze_repo, look_again
 from actors.world import Router, World
 from orch.core.commands import RepoControl
-from orch.core.effects import Alert
 from orch.core.errors import ActorDied, MailboxFull
 from orch.core.ids import IssueId, ProjectName
 from orch.core.messages import (
@@ -20,17 +19,16 @@ from orch.core.messages import (
     Answer,
     FreezeRepo,
     JobsWaiting,
-    LandingHint,
-    OutboxHint,
     PauseRepos,
     Reply,
     RepoTouched,
-    TaskHint,
+    Revert,
+    RevertTask,
     UnfreezeRepo,
     UnpauseRepos,
     Verb,
 )
-from orch.core.model import Awaiting, Freeze, FreezeCause, Task
+from orch.core.model import Freeze, FreezeCause
 from orch.core.render import render_moment
 from orch.logs import get_logger
 from orch.ports import Tx
@@ -51,6 +49,8 @@ class Controls:
         match command:
             case AdoptIssue():
                 return await self._adopt(command, reply)
+            case RevertTask():
+                return await self._revert(command, reply)
             case FreezeRepo():
                 return await self._freeze(command)
             case UnfreezeRepo():
@@ -78,27 +78,19 @@ class Controls:
         project = self._project(command.project)
         if isinstance(project, Answer):
             return project
-        now, reason = self._world.clock.now(), command.reason.strip()
-        freeze = Freeze(project=project, cause=FreezeCause.PERSON, since=now, by=command.by, detail=reason)
+        context, reason = self._world.context(project), command.reason.strip()
 
         def work(tx: Tx) -> Freeze | None:
-            """Return the person's freeze that stands already; a machine's is taken over, so that only a person lifts it."""
-            standing = tx.load_repo(project).freeze
-            if standing is not None and standing.cause is FreezeCause.PERSON:
-                return standing
-            tx.set_freeze(freeze)
-            text = f"{project} is frozen by {command.by}" + (f": {reason}" if reason else "")
-            alert = Alert(kind="freeze", text=f"{text}. Nothing enters, lands or is deployed until orch unfreeze {project}.")
-            tell_world(tx, alert, project=project, task=None, issue=IssueId(""), at=now)
-            return None
+            """Return the freeze that stands already; a machine's is taken over, so that only a person lifts it."""
+            made = freeze_repo(tx, context, FreezeCause.PERSON, by=command.by, detail=reason)
+            return None if made is not None else tx.load_repo(project).freeze
 
         standing = await self._world.store.transact(work)
         if standing is not None:
             told = f"{project} is frozen already, by {standing.by} since {render_moment(standing.since)}"
             return Answer(verb=Verb.NOTHING, text=told, id=project)
         _log.warning("frozen", repo=project, by=command.by, detail=reason)
-        await self._look_again(project)
-        self._router.outbox.tell(OutboxHint())
+        look_again(self._router, project)
         return Answer(verb=Verb.DONE, text=f"{project} is frozen: nothing enters, lands or is deployed", id=project)
 
     async def _unfreeze(self, command: UnfreezeRepo) -> Answer:
@@ -115,20 +107,8 @@ class Controls:
         if lifted is None:
             return Answer(verb=Verb.NOTHING, text=f"{project} is not frozen", id=project)
         _log.warning("unfrozen", repo=project, by=command.by, cause=lifted.cause.value, detail=command.reason.strip())
-        await self._look_again(project)
+        look_again(self._router, project)
         return Answer(verb=Verb.DONE, text=f"{project} is not frozen any more", id=project)
-
-    async def _look_again(self, project: ProjectName) -> None:
-        """Wake whoever a freeze keeps from going on: entry, landing, and the tasks whose deploy has not been started."""
-        self._router.slots.tell(JobsWaiting())
-        self._router.repo(project).tell(LandingHint())
-        self._router.publisher.tell(RepoTouched(project=project))
-
-        def work(tx: Tx) -> list[Task]:
-            return tx.list_tasks(project=project, live=True, awaiting=(Awaiting.DEPLOYING,))
-
-        for task in await self._world.store.read(work):
-            self._router.task(task.row).tell(TaskHint())
 
     # -------------------------------------------------------------------------------------------- pause
 
@@ -177,6 +157,22 @@ class Controls:
             return Answer(verb=Verb.REFUSED, text=f"{command.issue[:80]}: its project {project} is not configured any more")
         try:
             self._router.repo(project).tell(Adopt(issue=issue, by=command.by, reply=reply))
+        except (MailboxFull, ActorDied) as error:
+            return Answer(verb=Verb.UNAVAILABLE, text=f"nothing was done, try again later: {error}")
+        return None
+
+    # -------------------------------------------------------------------------------------------- revert
+
+    async def _revert(self, command: RevertTask, reply: Reply[Answer]) -> Answer | None:
+        """Hand the wish to the repo's actor, which answers."""
+        task = await self._world.store.read(lambda tx: tx.find_task(command.task))
+        if task is None:
+            return Answer(verb=Verb.UNKNOWN, text=f"no task is called {command.task[:80]!r}")
+        if task.project not in self._world.services:
+            told = f"{task.work_item}: its project {task.project} is not configured any more"
+            return Answer(verb=Verb.REFUSED, text=told, id=task.work_item)
+        try:
+            self._router.repo(task.project).tell(Revert(task=task.row, by=command.by, reply=reply))
         except (MailboxFull, ActorDied) as error:
             return Answer(verb=Verb.UNAVAILABLE, text=f"nothing was done, try again later: {error}")
         return None

@@ -17,6 +17,7 @@ from orch.core.messages import (
     AddDependency,
     AdoptIssue,
     Answer,
+    ArchiveIssue,
     Asked,
     CommentIssue,
     CreateIssue,
@@ -30,6 +31,7 @@ from orch.core.messages import (
     MoveIssue,
     PauseRepos,
     RemoveDependency,
+    RevertTask,
     SendBack,
     SendTaskBack,
     TaskTouched,
@@ -69,7 +71,7 @@ class DeskActor(Actor[DeskMessage]):
     async def _carry_out(self, message: Asked) -> Answer | None:
         command = message.command
         answer: Answer | None
-        if isinstance(command, CreateIssue | AdoptIssue) and (full := self._disk_shortage()) is not None:
+        if isinstance(command, CreateIssue | AdoptIssue | RevertTask) and (full := self._disk_shortage()) is not None:
             return Answer(verb=Verb.UNAVAILABLE, text=f"No new work is taken on now: {full}")
         match command:
             case DecideTask() | SendTaskBack():
@@ -78,6 +80,8 @@ class DeskActor(Actor[DeskMessage]):
                 answer = await self._create(command)
             case MoveIssue():
                 answer = await self._move(command)
+            case ArchiveIssue():
+                answer = await self._archive(command)
             case CommentIssue():
                 answer = await self._comment(command)
             case AddDependency():
@@ -86,7 +90,7 @@ class DeskActor(Actor[DeskMessage]):
                 answer = await self._remove_dependency(command)
             case LiftPause():
                 answer = await self._lift(command)
-            case AdoptIssue() | FreezeRepo() | UnfreezeRepo() | PauseRepos() | UnpauseRepos():
+            case AdoptIssue() | RevertTask() | FreezeRepo() | UnfreezeRepo() | PauseRepos() | UnpauseRepos():
                 answer = await self._controls.carry_out(command, message.reply)
             case _:
                 assert_never(command)
@@ -173,6 +177,18 @@ class DeskActor(Actor[DeskMessage]):
             return Answer(verb=Verb.INVALID, text=str(error))
         self._router.intake.tell(InboxHint())
         return Answer(verb=Verb.DONE, text=f"{issue.id} is in {DEFAULT_NAMES[status]}", id=issue.id)
+
+    async def _archive(self, command: ArchiveIssue) -> Answer:
+        issue = await self._issue(command.issue)
+        if issue is None:
+            return _unknown(f"no issue of the local board is called {command.issue[:80]!r}")
+        if issue.archived is command.archived:
+            there = "in the archive" if issue.archived else "on the board"
+            return Answer(verb=Verb.NOTHING, text=f"{issue.id} is {there} already", id=issue.id)
+        await self._world.desk.archive_issue(issue.id, by=command.by, archived=command.archived)
+        self._router.intake.tell(InboxHint())
+        done = "was archived; a task of it is parked and asks" if command.archived else "is on the board again"
+        return Answer(verb=Verb.DONE, text=f"{issue.id} {done}", id=issue.id)
 
     async def _comment(self, command: CommentIssue) -> Answer:
         issue = await self._issue(command.issue)

@@ -5,12 +5,14 @@ Rule: whoever puts a trouble up takes it down. It is never state: after a restar
 """
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TypeVar, final
 
 import anyio
 
 from orch.core.errors import StoreError
+from orch.core.ids import ProjectName
 from orch.core.room import Shortage
 from orch.core.vitals import Vitals
 from orch.ports import Store, Tx
@@ -29,6 +31,8 @@ class Health:
         self._shortages: tuple[Shortage, ...] = ()
         self._crashes: Counter[str] = Counter()
         self._reloads: Counter[str] = Counter()
+        self._polls: dict[ProjectName, Mapping[str, object]] = {}
+        self._heard: dict[str, datetime] = {}
         self.changed = anyio.Event()
         """Set, and replaced, whenever a trouble is put up or the room becomes too little."""
 
@@ -69,6 +73,18 @@ class Health:
     def reloaded(self, result: str) -> None:
         self._reloads[result] += 1
 
+    def polled(self, project: ProjectName, report: Mapping[str, object]) -> None:
+        """Show how the last poll of *project* went."""
+        self._polls[project] = report
+
+    def hook_came(self, service: str, at: datetime) -> None:
+        """Note that a genuine event of *service* came."""
+        self._heard[service] = at
+
+    def heard(self, service: str) -> datetime | None:
+        """Return when the last genuine event of *service* came, None for none since the start."""
+        return self._heard.get(service)
+
     def vitals(self) -> Vitals:
         short = {each.resource.value: str(each) for each in self._shortages}
         return Vitals(
@@ -77,6 +93,7 @@ class Health:
             shortages=self._shortages,
             crashes=dict(self._crashes),
             reloads=dict(self._reloads),
+            polls={str(name): report for name, report in self._polls.items()},
         )
 
     def _wake(self) -> None:

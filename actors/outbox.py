@@ -3,7 +3,9 @@
 Owns: the delivery of outbox rows to board, forge and chat: ordered per task and target, retried with backoff, parked
 visibly when a service refuses for good. Does not own what is said.
 Rule: a delivery never raises into the line. Every write is idempotent (a marker or a key), so that doing it twice is harmless.
-Races we accept: a crash after the write and before the mark repeats the write.
+A status is written over nothing that a person set and nobody handled (``board_write``).
+Races we accept: a crash after the write and before the mark repeats the write; no board can set a column on a condition, so a
+person may be written over between our look and our write: our own entry tells, and the person's is handled all the same.
 """
 
 from datetime import timedelta
@@ -15,6 +17,7 @@ from actors.actor import Actor
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, send_hints
 from actors.world import Router, Services, World
+from orch.core.board_write import Card, Hold, Void, Write, decide_write, is_obsolete, overwrote
 from orch.core.decide_evidence import pull_request_opened
 from orch.core.effects import (
     Alert,
@@ -24,12 +27,14 @@ from orch.core.effects import (
     MarkMerged,
     OpenPullRequest,
     PostCommitStatus,
+    PushBranch,
+    ReopenPullRequest,
     SetStatus,
 )
 from orch.core.errors import ExternalError, PermanentError, StoreError
-from orch.core.ids import ActivityId, IssueId, OutboxId, TaskRow
+from orch.core.ids import IssueId, OutboxId, TaskRow
 from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened, TaskHint
-from orch.core.model import OutboxRow, PullRequestState, RowState
+from orch.core.model import Activity, OutboxRow, PullRequestState, RowState
 from orch.core.outbox import read_row
 from orch.core.retry import backoff
 from orch.core.statuses import Status, StatusMap, map_states
@@ -58,12 +63,15 @@ class OutboxActor(Actor[OutboxMessage]):
         self._world = world
         self._router = router
         self._going: set[OutboxId] = set()
+        self._identity = ""
+        """The store's, in front of what makes a comment one: row ids of another store may be the same."""
         self._timer: anyio.CancelScope | None = None
 
     async def idle(self) -> None:
         await self._deliver_due()
 
     async def started(self) -> None:
+        self._identity = await self._world.store.read(lambda tx: tx.identity())
         await self._deliver_due()
 
     async def handle(self, message: OutboxMessage) -> None:
@@ -148,9 +156,9 @@ class OutboxActor(Actor[OutboxMessage]):
         issue = IssueId(str(row.payload.get("issue", "")))
         match effect:
             case SetStatus():
-                return await self._set_status(services, issue, effect.status)
+                return await self._set_status(services, row, issue, effect.status)
             case Comment():
-                await services.board.add_comment(issue, role=effect.role, text=effect.text, key=row.key)
+                await services.board.add_comment(issue, role=effect.role, text=effect.text, key=f"{self._identity}:{row.key}")
                 hit("comment.posted")
             case OpenPullRequest():
                 pull = await services.forge.open_pull_request(effect.branch, title=effect.title, body=effect.body)
@@ -162,6 +170,12 @@ class OutboxActor(Actor[OutboxMessage]):
                 state = PullRequestState.CLOSED if effect.close else None
                 await services.forge.edit_pull_request(effect.number, title=effect.title, body=effect.body, state=state)
                 hit("pull.edited")
+            case ReopenPullRequest():
+                await services.forge.edit_pull_request(effect.number, state=PullRequestState.OPEN)
+            case PushBranch():
+                pushed = await services.mirror.push_branch(effect.branch, effect.sha, expected=None)
+                if pushed.result is not PushResult.PUSHED:
+                    _log.info("branch stands", branch=effect.branch, outcome=pushed.result.value, detail=pushed.detail)
             case KeepPrComment():
                 await services.forge.keep_comment(effect.number, marker=MARKER, text=effect.text)
                 hit("pull.commented")
@@ -192,21 +206,52 @@ class OutboxActor(Actor[OutboxMessage]):
             send_hints(self._router, hints)
             self._router.task(row).tell(TaskHint())
 
-    async def _set_status(self, services: Services, issue: IssueId, status: Status) -> str | None:
+    async def _set_status(self, services: Services, row: OutboxRow, issue: IssueId, status: Status) -> str | None:
         """Set a column, but never over a person's command that nobody has handled yet."""
+        target = (await self._states(services)).state_for(status)
+        if target is None:
+            return None
+        card = await self._card(services, row, issue)
+        decided = Void(why="a newer task of the issue has its say") if card is None else decide_write(card, target)
+        match decided:
+            case Void():
+                _log.debug("void", row=int(row.id), issue=issue, detail=decided.why)
+            case Hold():
+                pass
+            case Write():
+                assert card is not None
+                await self._show(services, card, decided, target)
+            case _:
+                assert_never(decided)
+        if not isinstance(decided, Write) and decided.read:
+            self._router.repo(services.project.name).tell(IssueChanged(issue=issue))
+        return decided.why if isinstance(decided, Hold) else None
+
+    async def _card(self, services: Services, row: OutboxRow, issue: IssueId) -> Card | None:
+        """Read the column, then what the log says of it; None where the row is not the issue's newest task's any more."""
         project = services.project.name
-        states = await self._states(services)
-        entries = [entry for entry in await services.board.fetch_activities(issue) if not entry.ours and entry.source]
-        ids: list[ActivityId] = [entry.id for entry in entries]
-        waiting = await self._world.store.read(lambda tx: tx.unhandled(project, ids))
-        if waiting:
+        found = await services.board.fetch_issue(issue)
+        entries: list[Activity] = [] if found is None else await services.board.fetch_activities(issue)
+
+        def work(tx: Tx) -> Card | None:
+            if is_obsolete(row.task, tx.newest_task(project, issue)):
+                return None
+            unhandled = tx.unhandled(project, [entry.id for entry in entries])
+            return Card(issue=found, entries=entries, unhandled=unhandled, seen=tx.load_unexplained(project, issue))
+
+        return await self._world.store.read(work)
+
+    async def _show(self, services: Services, card: Card, write: Write, target: str) -> None:
+        """Set the column, and look at our own entry: whom it names as written over may have been faster than we knew."""
+        assert card.issue is not None
+        project, issue = services.project.name, card.issue.id
+        await services.board.set_state(issue, target)
+        hit("status.shown")
+        if card.seen is not None:
+            await self._world.store.transact(lambda tx: tx.drop_unexplained(project, issue))
+        if overwrote(write, target, card.entries, await services.board.fetch_activities(issue)):
+            _log.info("written over", repo=project, issue=issue)
             self._router.repo(project).tell(IssueChanged(issue=issue))
-            return "a person's change of the card comes first"
-        target = states.state_for(status)
-        if target is not None:
-            await services.board.set_state(issue, target)
-            hit("status.shown")
-        return None
 
     async def _states(self, services: Services) -> StatusMap:
         project = services.project

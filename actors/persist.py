@@ -17,14 +17,18 @@ from orch.core.effects import (
     EditPullRequest,
     EnterTrain,
     ExpediteJob,
+    KeepDeploy,
     KeepPrComment,
+    KeepSurvivors,
     MarkMerged,
     OpenPullRequest,
     OutboxEffect,
     PostCommitStatus,
+    PushBranch,
     QueueJob,
     RecordTransition,
     RecordVerdict,
+    ReopenPullRequest,
     RequeueJob,
     SetStatus,
     WakeRepo,
@@ -34,7 +38,7 @@ from orch.core.ids import IssueId, ProjectName, TaskRow
 from orch.core.messages import IssueRead, JobsWaiting, LandingHint, OutboxHint, RepoTouched, TaskHint, TaskTouched, TriggerSet
 from orch.core.model import JobState, NewJob, Outcome, RowState, RunKind, RunMode, Task
 from orch.core.outbox import write_row
-from orch.core.stages import is_terminal
+from orch.core.stages import Stage, is_terminal
 from orch.core.turn import Decided
 from orch.ports import Tx
 
@@ -78,6 +82,10 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
                 tx.add_transition(effect.transition)
             case RecordVerdict():
                 tx.save_verdict(effect.verdict)
+            case KeepSurvivors():
+                tx.save_survivors(task.row, effect.survivors)
+            case KeepDeploy():
+                tx.save_deploy(effect.deploy)
             case WakeSlots():
                 slots = True
             case WakeRepo():
@@ -90,6 +98,8 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
                 | Comment()
                 | OpenPullRequest()
                 | EditPullRequest()
+                | ReopenPullRequest()
+                | PushBranch()
                 | KeepPrComment()
                 | PostCommitStatus()
                 | MarkMerged()
@@ -163,6 +173,9 @@ def requeue_lost_agents(tx: Tx, row: TaskRow, at: datetime) -> bool:
         tx.save_run(replace(run, outcome=Outcome.CRASHED, detail=LOST, ended_at=at))
         if lost >= LOST_MAX:
             return False
+        if run.stage is Stage.DEPLOY and run.start_head is not None:  # nothing is deployed twice
+            tx.end_job(run.job, JobState.FAILED)
+            continue
         job = tx.load_job(run.job)
         mode = job.mode if job is not None and run.start_head is None else RunMode.CONTINUATION
         tx.requeue_job(run.job, mode=mode, not_before=None, at=at)

@@ -21,7 +21,8 @@ from actors.persist import Hints, apply, send_hints
 from actors.world import Router, World
 from orch.core.decide_task import launched
 from orch.core.errors import ActorDied, ExternalError, MailboxFull, StoreError
-from orch.core.ids import RunId
+from orch.core.ids import RunId, Sha
+from orch.core.landing import environment_of
 from orch.core.messages import (
     CancelCommand,
     CommandFinished,
@@ -181,7 +182,7 @@ class AgentSlots(Actor[JobsWaiting]):
 
 @final
 class CommandSlots(Actor[CommandSlotMessage]):
-    """``test_slots`` receivers for CI, landing tests, staging and deploy commands. Each is answered, whatever ends it."""
+    """``test_slots`` receivers for CI, landing tests and staging commands. Each is answered, whatever ends it."""
 
     def __init__(self, mailbox: Mailbox[CommandSlotMessage], world: World) -> None:
         super().__init__(mailbox)
@@ -189,6 +190,8 @@ class CommandSlots(Actor[CommandSlotMessage]):
         self._log = get_logger("command")
         self._queue: Mailbox[RunCommand] = Mailbox("command-queue")
         self._waiting: dict[RunId, tuple[RunCommand, anyio.CancelScope]] = {}
+        self._tested: dict[RunId, tuple[Sha | None, str]] = {}
+        """What a run of the test command runs on, and in which environment."""
         self._idle: dict[int, anyio.CancelScope | None] = {}
         """Each receiver by its number, with the scope that it waits in while it is idle."""
 
@@ -250,9 +253,14 @@ class CommandSlots(Actor[CommandSlotMessage]):
 
     def _answer(self, run: RunId, report: CommandReport) -> None:
         message, _ = self._waiting.pop(run)
+        tree, environment = self._tested.pop(run, (None, ""))
         self._log.info("finished", run=int(run), repo=message.project, outcome=report.verdict.value)
         try:
-            message.reply.tell(CommandFinished(run=run, attempt=message.attempt, sha=message.sha, report=report))
+            message.reply.tell(
+                CommandFinished(
+                    run=run, attempt=message.attempt, sha=message.sha, report=report, tree=tree, environment=environment
+                )
+            )
         except (ActorDied, MailboxFull) as error:
             self._log.warning("nobody takes the answer", run=int(run), error=str(error))
 
@@ -262,6 +270,8 @@ class CommandSlots(Actor[CommandSlotMessage]):
             await self._until_room()
         try:
             log_dir = self._world.run_dir(message.run)
+            if message.prepare:
+                await self._note(message)
             async with services.mirror.checkout(message.sha, f"run-{int(message.run)}") as tree:
                 setup = services.project.setup_command
                 if message.prepare and setup:
@@ -273,6 +283,16 @@ class CommandSlots(Actor[CommandSlotMessage]):
         except (ExternalError, StoreError, OSError) as error:
             return CommandReport(verdict=CommandVerdict.INFRA, tail=str(error))
 
+    async def _note(self, message: RunCommand) -> None:
+        """Note what the verdict will depend on, as it is when the run begins."""
+        services = self._world.services[message.project]
+        project = replace(services.project, test_command=message.command, test_timeout_s=message.timeout_s)
+        toolchain = self._world.commands.toolchain(project.setup_command, project.test_command)
+        tree = await services.mirror.tree_of(message.sha) if message.tell_tree else None
+        self._tested[message.run] = (tree, environment_of(project, toolchain))
+
     async def _command(self, message: RunCommand, argv: tuple[str, ...], tree: Path, log: Path) -> CommandReport:
         label = f"run-{int(message.run)}"
-        return await self._world.commands.run(argv, cwd=tree, timeout_s=message.timeout_s, label=label, log_path=log)
+        return await self._world.commands.run(
+            argv, cwd=tree, timeout_s=message.timeout_s, label=label, log_path=log, project=message.project
+        )

@@ -26,6 +26,7 @@ from actors.mailbox import Mailbox, OneReply
 from actors.outbox import OutboxActor
 from actors.persist import Hints, apply, bury, send_hints
 from actors.publisher import Publisher
+from actors.reconciler import Reconciler
 from actors.repo import RepoActor
 from actors.slots import AgentSlots, CommandSlots
 from actors.task import TaskActor
@@ -39,6 +40,7 @@ from orch.core.messages import (
     CaretakerMessage,
     CommandSlotMessage,
     DeskMessage,
+    ForgeChanged,
     Handle,
     InboxHint,
     IntakeMessage,
@@ -50,7 +52,11 @@ from orch.core.messages import (
     OutboxHint,
     OutboxMessage,
     PersonCommand,
+    PollEnded,
+    PollNow,
+    Probed,
     PublisherMessage,
+    ReconcilerMessage,
     RepoMessage,
     RepoReached,
     RepoTouched,
@@ -70,7 +76,7 @@ RESTARTS = 3
 WITHIN_S = 60.0
 PAUSE_S = 30.0
 ASK_S = 10.0
-UNDER_WAY = (Awaiting.GATE, Awaiting.DEPLOYING)
+UNDER_WAY = (Awaiting.GATE,)
 _log = get_logger("supervisor")
 
 
@@ -91,6 +97,7 @@ class Supervisor:
         self._caretaker: Mailbox[CaretakerMessage] = Mailbox("caretaker", size=256, hints=(LookAround, RepoReached))
         self.outbox: Mailbox[OutboxMessage] = Mailbox("outbox", hints=(OutboxHint,))
         self.intake: Mailbox[IntakeMessage] = Mailbox("intake", size=16, hints=(InboxHint,))
+        self.reconciler: Mailbox[ReconcilerMessage] = Mailbox("reconciler", hints=(PollNow, ForgeChanged, PollEnded))
         self.publisher: Mailbox[PublisherMessage] = Mailbox("publisher", size=4096, hints=(TaskTouched, RepoTouched))
         self._publisher = Publisher(self.publisher, world)
 
@@ -110,6 +117,7 @@ class Supervisor:
                 self.commands,
                 self.outbox,
                 self.intake,
+                self.reconciler,
                 self.publisher,
                 self._caretaker,
             )
@@ -127,6 +135,7 @@ class Supervisor:
         await self._wake_tasks()
         self._keep(self.slots, lambda _: AgentSlots(self.slots, world, self))
         self._keep(self.intake, lambda _: IntakeActor(self.intake, world, self))
+        self._keep(self.reconciler, lambda _: Reconciler(self.reconciler, world, self))
         self._keep(self._caretaker, lambda _: Caretaker(self._caretaker, world, self))
         self._health.cleared("actors")
 
@@ -230,7 +239,7 @@ class Supervisor:
         """Return the repo's mailbox, with its actor started."""
         mailbox = self._repos.get(project)
         if mailbox is None:
-            mailbox = self._repos[project] = Mailbox(f"repo-{project}", hints=(LandingHint, IssueChanged))
+            mailbox = self._repos[project] = Mailbox(f"repo-{project}", hints=(LandingHint, IssueChanged, Probed))
             self._keep(mailbox, lambda failure: RepoActor(mailbox, self._world, self, project, failure=failure))
         return mailbox
 
@@ -247,6 +256,9 @@ class Supervisor:
 
     def vitals(self) -> Vitals:
         return self._health.vitals()
+
+    def accepted(self) -> None:
+        self.intake.tell(InboxHint())
 
     def configured(self) -> None:
         """A reload has replaced the registry: whoever waits looks again."""

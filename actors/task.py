@@ -11,7 +11,7 @@ result comes to the mailbox, which outlives the crash.
 Races we accept: a hint may come twice; the second finds nothing to do.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import assert_never, final
@@ -21,27 +21,36 @@ import anyio
 from actors import accounts
 from actors.actor import Actor, Failure
 from actors.attempt import Attempt, load_assignment
+from actors.checks import record_ci
+from actors.deploying import newest_deploy, record_agent
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, send_hints
 from actors.sweep import sweep
 from actors.world import Router, World
-from orch.core import decide_control, decide_evidence, decide_person, decide_task, resuming
+from orch.core import decide_branch, decide_control, decide_evidence, decide_person, decide_task, reconcile, resuming
 from orch.core.effects import RequeueJob
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import RunId, Sha, TaskRow
+from orch.core.landing import landing_members
 from orch.core.messages import (
     Answer,
+    BranchMoved,
     CancelCommand,
     CauseCleared,
     CiReported,
+    CiSilent,
     CommandFinished,
     CommandReport,
     CommandVerdict,
     Decide,
     Decision,
+    EvidenceRead,
+    InboxHint,
     IssueChanged,
     JobsWaiting,
     LandingRefused,
+    MergedOutside,
+    PullRequestClosed,
     PullRequestOpened,
     RunClaimed,
     RunCommand,
@@ -55,11 +64,10 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import IntentKind, Outcome, Project, RowState, Run, RunKind, Task
+from orch.core.model import JobState, Outcome, Project, RowState, Run, RunKind, Survivor, Task
 from orch.core.render import render_staging_report
 from orch.core.retry import backoff
-from orch.core.stages import is_terminal
-from orch.core.stopping import window_closed
+from orch.core.stages import Stage, is_terminal
 from orch.core.turn import Context, Decided
 from orch.failpoints import hit
 from orch.logs import get_logger
@@ -67,10 +75,8 @@ from orch.ports import Tx
 
 IDLE_S = 30.0
 
-DECIDES_DEPLOY = ("deploy-confirmed", "landed", "resumed")
-"""The history's lines after which a deploy is started anew."""
-
 Deciding = Callable[[Tx, Context, Task], Decided]
+Alive = Callable[[Iterable[str], Iterable[Survivor]], tuple[Survivor, ...]]
 
 OUTCOME_OF = {
     CommandVerdict.GREEN: Outcome.SUCCEEDED,
@@ -154,14 +160,25 @@ class TaskActor(Actor[TaskMessage]):
                 await self._decide(lambda _, context, task: decide_evidence.ci_reported(context, task, message))
             case LandingRefused():
                 await self._decide(lambda _, context, task: decide_evidence.landing_refused(context, task, message))
+            case PullRequestClosed():
+                await self._decide(lambda _, context, task: decide_branch.pull_request_closed(context, task, message))
+            case MergedOutside():
+                await self._decide(lambda _, context, task: decide_branch.merged_outside(context, task, message))
+            case BranchMoved():
+                await self._decide(lambda tx, context, task: _branch_moved(tx, context, task, message))
             case Decide():
-                await self._answer(message, lambda tx, context, task: _person_decided(tx, context, task, message))
+                alive = self._world.processes.living
+                await self._answer(message, lambda tx, context, task: _person_decided(tx, context, task, message, alive))
             case SendBack():
                 await self._answer(message, lambda tx, context, task: _sent_back(tx, context, task, message))
             case TriggerSet():
                 await self._trigger(message)
             case CauseCleared():
                 await self._decide(_cause_cleared)
+            case CiSilent():
+                await self._decide(lambda _, context, task: reconcile.ci_absent(context, task, message.sha))
+            case EvidenceRead():
+                await self._decide(lambda tx, context, task: _reconciled(tx, context, task, message))
             case TaskLanded() | TaskHint():
                 pass
             case _:
@@ -221,17 +238,20 @@ class TaskActor(Actor[TaskMessage]):
     # -------------------------------------------------------------------------------------------- after a crash
 
     async def _recover(self, failure: Failure) -> None:
-        """Bury what crashed the earlier life; its agents go back to the queue, its command goes on and reports here."""
+        """Bury what crashed the earlier life; its agents go back to the queue, its command goes on and reports here.
+
+        It is asked for again: one that still runs is not begun twice, one whose result died with the earlier life runs anew.
+        """
         letter = failure.letter
 
-        def work(tx: Tx) -> tuple[Hints | None, UnderWay | None]:
+        def work(tx: Tx) -> tuple[Hints | None, Run | None]:
             task = tx.load_task(self._row)
             if task is None or task.project not in self._world.services:
                 return None, None
             context = self._world.context(task.project)
             bury(tx, letter, task.project, failure.error, context.now)
             running = tx.list_runs(task=self._row, running=True)
-            going = {run.id for run in running if run.kind in (RunKind.CI, RunKind.STAGING, RunKind.DEPLOY)}
+            going = {run.id for run in running if run.kind in (RunKind.CI, RunKind.STAGING)}
             decided = Decided(task=task)
             if isinstance(letter, CommandFinished) and letter.run in going:
                 going.discard(letter.run)
@@ -239,12 +259,16 @@ class TaskActor(Actor[TaskMessage]):
                 decided = _end_command(tx, context, task, replace(letter, report=unread))
             if not requeue_lost_agents(tx, self._row, context.now):
                 decided = decide_evidence.actor_failed(context, task, failure.error)
-            command = next((_under_way(run) for run in running if run.id in going), None)
+            command = next((run for run in running if run.id in going), None)
             return (apply(tx, decided, at=context.now)[1] if decided.changed else None), command
 
-        hints, self._command = await self._world.store.transact(work)
+        hints, command = await self._world.store.transact(work)
         if hints is not None:
             send_hints(self._router, hints)
+        if command is not None:
+            self._command = _under_way(command)
+            project = self._world.services[command.project].project
+            self._router.commands.tell(_run_command(command, self._command.sha, project, self.mailbox))
         self._router.slots.tell(JobsWaiting())
 
     # -------------------------------------------------------------------------------------------- agents
@@ -298,9 +322,7 @@ class TaskActor(Actor[TaskMessage]):
         if look.wanted is None:
             return
         started = await self._world.store.transact(self._start_run)
-        if isinstance(started, Hints):
-            send_hints(self._router, started)
-        elif started is not None:
+        if started is not None:
             hit("command.wanted")
             self._command = _under_way(started)
             project = self._world.services[started.project].project
@@ -311,7 +333,7 @@ class TaskActor(Actor[TaskMessage]):
         failures = 0
         while True:
             try:
-                await sweep(self._world, self._world.services[task.project], task)
+                await sweep(self._world, self._router, self._world.services[task.project], task)
                 break
             except (ExternalError, StoreError) as error:
                 failures += 1
@@ -319,7 +341,7 @@ class TaskActor(Actor[TaskMessage]):
                 await self._world.clock.sleep(backoff(failures))
         self._sweeping = False
         self._router.publisher.tell(TaskTouched(task=task.row))
-        self._router.repo(task.project).tell(IssueChanged(issue=task.issue))
+        self._router.intake.tell(InboxHint())
 
     def _has_staging_to_report(self, finished: CommandFinished) -> bool:
         """Say whether the staging command gave a verdict that is not on the branch yet."""
@@ -356,8 +378,8 @@ class TaskActor(Actor[TaskMessage]):
 
         return await self._world.store.read(work)
 
-    def _start_run(self, tx: Tx) -> Run | Hints | None:
-        """Inside the transaction: make the run of what is wanted now; or carry out what keeps it from being started."""
+    def _start_run(self, tx: Tx) -> Run | None:
+        """Inside the transaction: make the run of what is wanted now."""
         task = tx.load_task(self._row)
         if task is None:
             return None
@@ -366,30 +388,9 @@ class TaskActor(Actor[TaskMessage]):
         if wanted is None:
             return None
         kind, sha = wanted
-        kept = _kept_from_deploying(tx, context, task) if kind is RunKind.DEPLOY else None
-        if kept is not None:
-            return apply(tx, kept, at=context.now)[1] if kept.changed else None
         run = replace(tx.start_run(task, kind=kind, job=None, role=None, at=context.now), start_head=sha)
         tx.save_run(run)
         return run
-
-
-def _kept_from_deploying(tx: Tx, context: Context, task: Task) -> Decided | None:
-    """A STOP that came before the deploy was started is carried out; a deploy that was cut off is parked, never guessed about;
-    under a freeze none is started.
-
-    Nothing of it is under way here, so a run that was started since the deploy was last decided on is one that a crash cut off.
-    """
-    if task.cancel_requested_at is not None:
-        return window_closed(context, task)
-    decided_at = max((line.at for line in tx.list_transitions(task.row) if line.cause in DECIDES_DEPLOY), default=task.created_at)
-    tried = [run for run in tx.list_runs(task=task.row) if run.kind is RunKind.DEPLOY and run.started_at >= decided_at]
-    if not tried or task.landed is None:
-        freeze = None if task.exempt else tx.load_repo(task.project).freeze
-        return None if freeze is None else decide_control.deploy_frozen(context, task, freeze)
-    report = CommandReport(verdict=CommandVerdict.INTERRUPTED, tail="the daemon ended while the deploy was running")
-    cut_off = CommandFinished(run=tried[-1].id, attempt=task.attempt, sha=task.landed, report=report)
-    return decide_evidence.command_finished(context, task, tried[-1], cut_off)
 
 
 def _under_way(run: Run) -> UnderWay:
@@ -403,9 +404,7 @@ def _run_command(run: Run, sha: Sha, project: Project, reply: Mailbox[TaskMessag
             command, timeout_s = project.test_command, project.test_timeout_s
         case RunKind.STAGING:
             command, timeout_s = project.deploy.staging_command, project.deploy.timeout_s
-        case RunKind.DEPLOY:
-            command, timeout_s = project.deploy.command, project.deploy.timeout_s
-        case RunKind.AGENT | RunKind.LAND:
+        case RunKind.AGENT | RunKind.LAND | RunKind.DEPLOY | RunKind.ROLLBACK:
             raise ValueError(f"{run.kind} is no command of a task")
         case _:
             assert_never(run.kind)
@@ -419,6 +418,7 @@ def _run_command(run: Run, sha: Sha, project: Project, reply: Mailbox[TaskMessag
         prepare=run.kind is RunKind.CI,
         timeout_s=timeout_s,
         reply=reply,
+        tell_tree=run.kind is RunKind.CI,
     )
 
 
@@ -435,6 +435,9 @@ def _end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
     ended = replace(ended, result=replace(ended.result, cost_usd=run.cost_usd))
     tx.save_run(run)
     hit("run.recording")
+    if run.stage is Stage.DEPLOY:
+        end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
+        return record_agent(tx, context, task, ended)
     ended = accounts.after_run(tx, context, task, run, ended)
     decided = decide_task.run_ended(context, task, job, run, ended)
     if not any(isinstance(effect, RequeueJob) for effect in decided.effects):
@@ -480,7 +483,16 @@ def _end_command(tx: Tx, context: Context, task: Task, finished: CommandFinished
         ended_at=context.now,
     )
     tx.save_run(ended)
+    if run.kind is RunKind.CI:
+        record_ci(tx, ended, finished)
     return decide_evidence.command_finished(context, task, run, finished)
+
+
+def _reconciled(tx: Tx, context: Context, task: Task, read: EvidenceRead) -> Decided:
+    evidence = reconcile.stored_evidence(task, tx.latest_verdict(task.row, task.stage))
+    if read.facts is not None:
+        evidence = replace(evidence, artefacts=read.facts.artefacts)
+    return reconcile.reconciled(context, task, read, evidence, active=tx.active_job(task.row) is not None)
 
 
 def _cause_cleared(tx: Tx, context: Context, task: Task) -> Decided:
@@ -489,16 +501,31 @@ def _cause_cleared(tx: Tx, context: Context, task: Task) -> Decided:
     return resuming.cause_cleared(context, task, active=active, job=newest[-1] if newest else None)
 
 
+def _branch_moved(tx: Tx, context: Context, task: Task, moved: BranchMoved) -> Decided:
+    job = tx.active_job(task.row)
+    running = job is not None and job.state is JobState.RUNNING
+    return decide_branch.branch_moved(context, task, moved, running=running)
+
+
 def _is_landing(tx: Tx, task: Task) -> bool:
     """Say whether an intent to land the task is open: then STOP waits for what becomes of it."""
-    return any(intent.kind is IntentKind.LAND and intent.task == task.row for intent in tx.open_intents(task.project))
+    return task.row in landing_members(tx.open_intents(task.project))
 
 
-def _person_decided(tx: Tx, context: Context, task: Task, command: Decide) -> Decided:
+def _person_decided(tx: Tx, context: Context, task: Task, command: Decide, alive: Alive) -> Decided:
+    known = tx.list_survivors(task.row).get(task.row, [])
+    left = alive((), known)
+    if len(left) < len(known):
+        tx.save_survivors(task.row, left)
     active = tx.active_job(task.row) is not None
     last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
     landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
-    return decide_person.decided(context, task, command, active=active, landing=landing, freeze=freeze, last=last)
+    deploy, queued = newest_deploy(tx, task)
+    jobs = tx.list_jobs(task=task.row) if task.park is not None else []
+    return decide_person.decided(
+        context, task, command, active=active, landing=landing, freeze=freeze, last=last, survivors=left,
+        job=jobs[-1] if jobs else None, deploy=deploy, queued=queued,
+    )  # fmt: skip
 
 
 def _sent_back(tx: Tx, context: Context, task: Task, command: SendBack) -> Decided:
@@ -514,4 +541,7 @@ def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Dec
     tx.mark_handled(task.project, trigger.entries, context.now)
     active = tx.active_job(task.row) is not None
     landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
-    return decide_person.triggered(context, task, trigger, active=active, landing=landing, freeze=freeze)
+    deploy, queued = newest_deploy(tx, task)
+    return decide_person.triggered(
+        context, task, trigger, active=active, landing=landing, freeze=freeze, deploy=deploy, queued=queued
+    )

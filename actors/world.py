@@ -19,6 +19,7 @@ from orch.core.messages import (
     IntakeMessage,
     OutboxMessage,
     PublisherMessage,
+    ReconcilerMessage,
     RepoMessage,
     SlotMessage,
     TaskMessage,
@@ -31,9 +32,12 @@ from orch.ports import (
     Board,
     Clock,
     Commands,
+    Deploys,
     Forge,
+    HookDoor,
     LocalDesk,
     Mirror,
+    Probe,
     Processes,
     Prompts,
     Room,
@@ -76,11 +80,15 @@ class World:
     processes: Processes
     adapters: Mapping[str, AgentAdapter]
     commands: Commands
+    probe: Probe
+    deploys: Deploys
     prompts: Prompts
     desk: LocalDesk
     notifier: Notifier
     run_dir: Callable[[RunId], Path]
     room: Room
+    doors: Mapping[str, HookDoor] = field(default_factory=dict)
+    """The services whose webhooks are taken, by name."""
     health: Health = field(default_factory=Health)
 
     @property
@@ -94,7 +102,8 @@ class World:
 
     def context(self, project: ProjectName) -> Context:
         """Return what a decision about *project* is given, now."""
-        return Context(now=self.clock.now(), project=self.services[project].project, limits=self.limits)
+        services = self.services[project]
+        return Context(now=self.clock.now(), project=services.project, limits=self.limits, web_url=services.forge.web_url)
 
 
 class Router(Protocol):
@@ -111,6 +120,9 @@ class Router(Protocol):
 
     @property
     def intake(self) -> Handle[IntakeMessage]: ...
+
+    @property
+    def reconciler(self) -> Handle[ReconcilerMessage]: ...
 
     @property
     def publisher(self) -> Handle[PublisherMessage]: ...

@@ -16,39 +16,35 @@ from pathlib import Path
 from typing import final
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskStatus
 
-from actors.health import Health, WatchedStore
+from actors.health import Health
 from actors.supervisor import Supervisor
-from actors.world import Services, World
+from actors.world import World
 from orch import __version__, logs
 from orch.adapters.agents.claude import ClaudeAdapter
 from orch.adapters.agents.command import CommandAdapter
 from orch.adapters.agents.scripted import ScriptedAdapter
 from orch.adapters.backup import BackgroundBackups, Backups, resume_from_backup
 from orch.adapters.clock import SystemClock
-from orch.adapters.commands import ProjectCommands
-from orch.adapters.git import Git, GitMirror, GitWorkspace
-from orch.adapters.local_board import LocalBoard, LocalDeskAdapter
-from orch.adapters.local_forge import LocalForge
-from orch.adapters.notices import LogNotifier
-from orch.adapters.process import ProcessTree, namespace_of
-from orch.adapters.prompts import JinjaPrompts
-from orch.adapters.room import HostRoom
+from orch.adapters.git import GitMirror
+from orch.adapters.sandbox_policy import make_sandbox, sandbox_in_force
 from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.options import ServeOptions
-from orch.config import ProjectOptions, Settings, check_services, in_repos, load, project_from_options
+from orch.config import ProjectOptions, Refused, Settings, check_services, in_repos, load, project_from_options
 from orch.core.errors import ConfigError
-from orch.core.ids import ProjectName, RunId
-from orch.core.model import Project, Registry, RoleSettings
+from orch.core.ids import ProjectName
+from orch.core.model import Project, RoleSettings
 from orch.failpoints import hit
-from orch.ports import AgentAdapter, BackupDesk, Clock, Store, Tx, WorkspaceSpec
+from orch.ports import AgentAdapter, BackupDesk, Clock, Store
 from orch.reload import Configuration, Reading
 from orch.web.app import Web, create_app
 from orch.web.auth import load_or_make_token
 from orch.web.deps import WebDeps
 from orch.web.server import Listener, bind_socket, url_of, write_daemon_file
 from orch.web.server import serve as serve_web
+from orch.wiring import Connections, Ground, build_world
 
 DATABASE = "orch.db"
 LINGER_S = 5.0
@@ -65,10 +61,16 @@ class Plan:
     settings: Settings
     projects: tuple[Project, ...]
     warnings: tuple[str, ...] = ()
+    refused: tuple[Refused, ...] = ()
 
     @property
     def data_dir(self) -> Path:
         return self.settings.data_dir.expanduser().absolute()
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator should be told at the start."""
+        return (*self.warnings, *(refused.reason for refused in self.refused))
 
 
 def make_plan(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
@@ -85,9 +87,7 @@ def make_plan(options: ServeOptions, environ: Mapping[str, str]) -> Plan:
         told = "; ".join(refused.reason for refused in loaded.refused) or "the registry names no project"
         raise ConfigError(f"nothing can be started: {told}")
     check_services(settings, projects)
-    check_built_in(projects)
-    warnings = (*loaded.warnings, *(refused.reason for refused in loaded.refused))
-    return Plan(settings=settings, projects=projects, warnings=warnings)
+    return Plan(settings=settings, projects=projects, warnings=loaded.warnings, refused=loaded.refused)
 
 
 def _project_options(options: ServeOptions) -> ProjectOptions:
@@ -122,7 +122,7 @@ def make_adapters() -> dict[str, AgentAdapter]:
 def check_agents(projects: tuple[Project, ...], adapters: Mapping[str, AgentAdapter]) -> None:
     """Raise ConfigError for the first role whose agent cannot be started."""
     for project in projects:
-        for role, settings in project.roles.items():
+        for role, settings in project.agents().items():
             adapter = adapters.get(settings.agent)
             if adapter is None:
                 known = ", ".join(sorted(adapters))
@@ -138,81 +138,9 @@ def make_configuration(plan: Plan, reread: Callable[[], Plan] | None, adapters: 
         assert reread is not None
         new = reread()
         check_agents(new.projects, adapters)
-        return new.settings, new.projects, new.warnings
+        return new.settings, new.projects, new.notices
 
     return Configuration(plan.settings, plan.projects, reread=None if reread is None else again)
-
-
-def check_built_in(projects: tuple[Project, ...]) -> None:
-    """Raise ConfigError for a project on a service that this version does not speak to."""
-    for project in projects:
-        for kind, name in (("board", project.board), ("forge", project.forge)):
-            if name != "local":
-                raise ConfigError(f"project {project.name}: {kind} = {name!r} is not built in yet: use {kind} = 'local'")
-
-
-def build_world(
-    plan: Plan, registry: Callable[[], Registry], store: Store, clock: Clock, adapters: Mapping[str, AgentAdapter]
-) -> World:
-    """Make every adapter of the plan; what a reload may change is asked of *registry*."""
-    data_dir, health = plan.data_dir, Health()
-    store = WatchedStore(store, health)
-    processes = ProcessTree(namespace=namespace_of(data_dir))
-    commands = ProjectCommands(processes, home=data_dir / "home", grace=lambda: registry().limits.stop_grace_s)
-    prompts = JinjaPrompts(plan.settings.prompts_dir)
-    prompts.check()
-    git = Git(label=f"{namespace_of(data_dir)}/git")
-    made = [_services(project, plan, store, clock, git, commands) for project in plan.projects]
-    services = {each.project.name: replace(each, configured=partial(_configured, registry, each.project.name)) for each in made}
-    return World(
-        store=store,
-        clock=clock,
-        registry=registry,
-        services=services,
-        processes=processes,
-        adapters=adapters,
-        commands=commands,
-        prompts=prompts,
-        desk=LocalDeskAdapter(store, clock, {project.name: project.prefix for project in plan.projects}),
-        notifier=LogNotifier(),
-        run_dir=partial(_run_dir, data_dir),
-        room=HostRoom(data_dir),
-        health=health,
-    )
-
-
-def _configured(registry: Callable[[], Registry], name: ProjectName) -> Project:
-    return registry().projects[name]
-
-
-def _services(project: Project, plan: Plan, store: Store, clock: Clock, git: Git, commands: ProjectCommands) -> Services:
-    forge = LocalForge(store, project.name, Path(project.repo), project.default_branch, clock)
-    mirror = GitMirror(
-        plan.data_dir / "projects" / project.name / "mirror.git",
-        forge.remote,
-        project=project.name,
-        default_branch=project.default_branch,
-        git=git,
-    )
-    workspace = GitWorkspace(plan.data_dir, mirror, commands, may_push=partial(_is_current, store), now=clock.now)
-    board = LocalBoard(store, project.name, clock)
-    return Services(configured=lambda: project, board=board, forge=forge, mirror=mirror, workspace=workspace)
-
-
-async def _is_current(store: Store, spec: WorkspaceSpec) -> bool:
-    """Say whether a run's fence still holds: asked just before its branch is pushed."""
-
-    def work(tx: Tx) -> bool:
-        task = tx.load_task(spec.task)
-        return task is not None and task.attempt == spec.attempt and task.cancel_requested_at is None
-
-    return await store.read(work)
-
-
-def _run_dir(data_dir: Path, run: RunId) -> Path:
-    folder = data_dir / "runs" / str(int(run))
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return folder
 
 
 # ------------------------------------------------------------------------------------------------ running
@@ -234,14 +162,26 @@ async def run_daemon(
     adapters = make_adapters()
     check_agents(plan.projects, adapters)
     configuration = make_configuration(plan, reread, adapters)
+    wanted = make_sandbox(plan.settings, plan.data_dir, configuration.registry, os.environ)
+    sandbox = await anyio.to_thread.run_sync(sandbox_in_force, plan.settings.sandbox, wanted)
     stop = stop or anyio.Event()
     with bind_socket(plan.settings.host, plan.settings.port) as listener, hold_data_dir(plan.data_dir):
         hit("start.locked")
         clock = SystemClock()
         store = await SqliteStore.open(plan.data_dir / DATABASE, clock=clock)
-        async with store:
+        async with store, Connections(plan.settings, plan.projects, plan.data_dir) as connections:
             hit("start.opened")
-            world = build_world(plan, configuration.registry, store, clock, adapters)
+            ground = Ground(
+                settings=plan.settings,
+                projects=plan.projects,
+                data_dir=plan.data_dir,
+                registry=configuration.registry,
+                store=store,
+                clock=clock,
+                adapters=adapters,
+                sandbox=sandbox,
+            )
+            world = build_world(ground, connections)
             await _recover(world)
             mirrors = {name: it.mirror for name, it in world.services.items() if isinstance(it.mirror, GitMirror)}
             await _after_restore(plan, mirrors, store)
@@ -318,6 +258,7 @@ def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str, backup
         version=__version__,
         require_token_for_reading=settings.host not in ("127.0.0.1", "::1", "localhost"),
         backup=backups,
+        doors=world.doors,
     )
 
 
@@ -330,7 +271,7 @@ async def _announce(plan: Plan, url: str, link: str) -> None:
     """Leave the address for the command line; say *link* on standard output (never in the log) where there is one."""
     write_daemon_file(plan.data_dir, url)
     log = logs.get_logger("start")
-    for warning in plan.warnings:
+    for warning in plan.notices:
         log.warning("configuration", detail=warning)
     if link:
         sys.stdout.write(f"Open the page (this link works once, for ten minutes): {link}\n")

@@ -1,11 +1,13 @@
-"""The program's entry: the command line, and the two commands that run a daemon.
+"""The program's entry: the command line, the two commands that run a daemon, and the one that examines what would run.
 
 Owns: what each command is given. With ``orch.daemon`` it is the composition root: these two may import everything.
 Rule: the daemon's own modules are loaded by the commands that run one; the others answer quickly.
 """
 
 import os
+import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -16,11 +18,12 @@ from orch.adapters.http import HttpApi, connect_api
 from orch.cli.app import build_cli
 from orch.cli.options import CliDeps, DemoOptions, ServeOptions
 from orch.config import load_settings
+from orch.core.doctor import Examination
 
 
 def main() -> int:
     """Run the command line; it leaves by SystemExit with the exit code."""
-    build_cli(CliDeps(serve=serve, demo=demo, connect=_connect, version=__version__))()
+    build_cli(CliDeps(serve=serve, demo=demo, doctor=doctor, connect=_connect, version=__version__))()
     return 0
 
 
@@ -50,6 +53,36 @@ def demo(options: DemoOptions) -> int:
 
     logs.configure("error")
     return Demo(options, connect_api, _demo_daemon).run()
+
+
+def doctor(options: ServeOptions) -> Examination:
+    """Examine what ``orch serve`` would run with the same options; nothing is started."""
+    from orch.adapters.doctor import Installation, examine
+    from orch.adapters.sandbox_policy import make_sandbox
+    from orch.daemon import make_adapters, make_configuration, make_plan
+    from orch.wiring import Connections
+
+    logs.configure("error")
+    plan, adapters = make_plan(options, os.environ), make_adapters()
+    registry = make_configuration(plan, None, adapters).registry
+    logs.register_secrets(plan.settings.secrets())
+    installation = Installation(
+        settings=plan.settings,
+        data_dir=plan.data_dir,
+        projects=plan.projects,
+        refused=plan.refused,
+        warnings=plan.warnings,
+        adapters=adapters,
+        sandbox=make_sandbox(plan.settings, plan.data_dir, registry, os.environ),
+        environ=os.environ,
+    )
+
+    async def look() -> Examination:
+        with tempfile.TemporaryDirectory(prefix="orch-doctor-") as folder:  # git's credentials: the data directory stays as it is
+            async with Connections(plan.settings, plan.projects, Path(folder)) as connections:
+                return await examine(replace(installation, services=connections.services))
+
+    return anyio.run(look)
 
 
 def _demo_daemon(options: ServeOptions, work: Callable[[str], None]) -> None:

@@ -10,12 +10,26 @@ from typing import Any, TypeVar
 import anyio
 
 from orch.core.gates import Artefact, BranchFacts
-from orch.core.ids import ActivityId, Attempt, Branch, IssueId, JobId, ProjectName, RunId, Sha, TaskRow, UserId, WorkItemId
+from orch.core.ids import (
+    ActivityId,
+    Attempt,
+    Branch,
+    DeployId,
+    IssueId,
+    JobId,
+    ProjectName,
+    RunId,
+    Sha,
+    TaskRow,
+    UserId,
+    WorkItemId,
+)
 from orch.core.model import (
     Activity,
     BoardComment,
     BoardIssue,
     Candidate,
+    Deploy,
     Feedback,
     Job,
     JobState,
@@ -35,6 +49,7 @@ from orch.core.model import (
     Transition,
     Verdict,
     VerdictValue,
+    Watch,
 )
 from orch.core.stages import Role, Stage
 from orch.core.turn import Context, Decided
@@ -155,6 +170,36 @@ def make_run(task: Task | None = None, **fields: Any) -> Run:
         role=Role.ANALYST,
         attempt=task.attempt,
         started_at=NOW,
+    )
+    return replace(base, **fields)
+
+
+def make_deploy(task: Task | None = None, **fields: Any) -> Deploy:
+    """A running deploy of the task's landing, in its first try."""
+    of = task or make_task(landed=sha("d"))
+    base = Deploy(
+        id=DeployId(1),
+        project=of.project,
+        task=of.row,
+        run=RunId(9),
+        sha=of.landed or sha("d"),
+        tries=1,
+        deadline_at=later(1800),
+        started_at=NOW,
+    )
+    return replace(base, **fields)
+
+
+def make_watch(**fields: Any) -> Watch:
+    """A watch of ten minutes that has begun just now."""
+    base = Watch(
+        deploy=DeployId(1),
+        project=DEMO,
+        task=TaskRow(1),
+        sha=sha("c"),
+        since=NOW,
+        until=later(600),
+        next_at=later(15),
     )
     return replace(base, **fields)
 

@@ -15,7 +15,7 @@ from slugify import slugify
 
 from orch.core.errors import DomainError, PermanentError
 from orch.core.ids import SLUG_MAX, ActivityId, IssueId, ProjectName, UserId, make_work_item_id
-from orch.core.model import Activity, BoardComment, BoardIssue
+from orch.core.model import Absence, Activity, BoardComment, BoardIssue
 from orch.core.stages import Role
 from orch.core.statuses import DEFAULT_NAMES, BoardState, Status
 from orch.failpoints import hit
@@ -45,10 +45,12 @@ _STATE_IDS = frozenset(state.id for state in STATES)
 class LocalBoard:
     """The ``Board`` port for one project of the local board."""
 
-    def __init__(self, store: Store, project: ProjectName, clock: Clock) -> None:
+    def __init__(self, store: Store, project: ProjectName, clock: Clock, prefix: str = "") -> None:
         self._store = store
         self._project = project
         self._clock = clock
+        self._prefix = prefix
+        """What the keys of new issues begin with; without one none can be made here."""
 
     async def fetch_states(self) -> list[BoardState]:
         return list(STATES)
@@ -57,7 +59,17 @@ class LocalBoard:
         found = await self._store.read(lambda tx: tx.load_issue(issue))
         return None if found is None or found.archived or found.project != self._project else found
 
-    async def fetch_activities(self, issue: IssueId) -> list[Activity]:
+    async def fetch_absence(self, issue: IssueId) -> Absence:
+        found = await self._store.read(lambda tx: tx.load_issue(issue))
+        return Absence.ARCHIVED if found is not None and found.archived and found.project == self._project else Absence.UNKNOWN
+
+    async def fetch_blocked_by(self, issue: IssueId) -> list[IssueId]:
+        """Return nothing: this board has no relations of its own; dependencies are declared to the daemon."""
+        del issue
+        return []
+
+    async def fetch_activities(self, issue: IssueId, *, since: datetime | None = None) -> list[Activity]:
+        del since
         return await self._store.read(lambda tx: tx.list_activities(issue))
 
     async def fetch_comments(self, issue: IssueId) -> list[BoardComment]:
@@ -96,6 +108,27 @@ class LocalBoard:
         )
         tx.insert_comment(comment, key)
 
+    async def create_issue(self, *, title: str, text: str, key: str) -> BoardIssue:
+        """Make an issue in the backlog, as ours: it wakes nobody. Raises PermanentError for text that cannot be taken."""
+        if not self._prefix:
+            raise PermanentError(SERVICE, "create an issue", f"nothing says what a key of project {self._project} begins with")
+        try:
+            content = (clean_title(title), clean_text(_bounded(text, "description")), Status.BACKLOG.value)
+        except DomainError as error:
+            raise PermanentError(SERVICE, "create an issue", str(error)) from error
+        return await self._store.transact(lambda tx: self._create(tx, content, key))
+
+    def _create(self, tx: Tx, content: tuple[str, str, str], key: str) -> BoardIssue:
+        """The entry of the creation carries the key: entries' ids are never used again."""
+        entry = ActivityId(f"{self._project}/{key}")
+        known = tx.issue_of_activity(entry)
+        made = None if known is None else tx.load_issue(known)
+        if made is not None:
+            return made
+        issue = _new_issue(tx, (self._project, self._prefix), content, self._clock.now())
+        _move(tx, issue, issue.state_id, actor=OUR_USER, name="Orch", ours=True, at=issue.created_at, created=entry)
+        return issue
+
     def _mine(self, tx: Tx, issue: IssueId, operation: str) -> BoardIssue:
         found = tx.load_issue(issue)
         if found is None or found.archived or found.project != self._project:
@@ -125,23 +158,10 @@ class LocalDeskAdapter:
         return issue
 
     def _create(self, tx: Tx, place: tuple[ProjectName, str], content: tuple[str, str, str], by: str) -> BoardIssue:
-        (project, prefix), (title, text, state) = place, content
-        sequence = tx.next_issue_sequence(project)
-        now = self._clock.now()
-        issue = BoardIssue(
-            id=IssueId(make_work_item_id(prefix, sequence)),
-            project=project,
-            sequence=sequence,
-            title=title,
-            text=text,
-            slug=make_slug(title),
-            state_id=state,
-            updated_at=now,
-            created_at=now,
-        )
-        tx.insert_issue(issue)
-        _move(tx, issue, state, actor=UserId(by), name=by, ours=False, at=now, created=True)
-        _leave_hint(tx, issue, now)
+        issue = _new_issue(tx, place, content, self._clock.now())
+        created = ActivityId(f"{issue.id}/1")
+        _move(tx, issue, issue.state_id, actor=UserId(by), name=by, ours=False, at=issue.created_at, created=created)
+        _leave_hint(tx, issue, issue.created_at)
         return issue
 
     async def move_issue(self, issue: IssueId, state_id: str, *, by: str) -> None:
@@ -156,6 +176,20 @@ class LocalDeskAdapter:
             now = self._clock.now()
             _move(tx, found, state, actor=UserId(by), name=by, ours=False, at=now)
             hit("board.moving")
+            _leave_hint(tx, found, now)
+
+    async def archive_issue(self, issue: IssueId, *, by: str, archived: bool = True) -> None:  # noqa: ARG002 - no entry names who
+        """Put a card away, or bring it back; nothing happens where it is so already."""
+        await self._store.transact(lambda tx: self._archive(tx, issue, archived))
+        hit("board.archived")
+
+    def _archive(self, tx: Tx, issue: IssueId, archived: bool) -> None:
+        found = tx.load_issue(issue)
+        if found is None:
+            raise DomainError(f"the local board has no issue {issue[:80]!r}")
+        if found.archived is not archived:
+            now = self._clock.now()
+            tx.archive_issue(found.id, now, archived=archived)
             _leave_hint(tx, found, now)
 
     async def comment(self, issue: IssueId, text: str, *, by: str) -> None:
@@ -183,16 +217,43 @@ class LocalDeskAdapter:
 # ------------------------------------------------------------------------------------------------ rows
 
 
+def _new_issue(tx: Tx, place: tuple[ProjectName, str], content: tuple[str, str, str], at: datetime) -> BoardIssue:
+    (project, prefix), (title, text, state) = place, content
+    sequence = tx.next_issue_sequence(project)
+    issue = BoardIssue(
+        id=IssueId(make_work_item_id(prefix, sequence)),
+        project=project,
+        sequence=sequence,
+        title=title,
+        text=text,
+        slug=make_slug(title),
+        state_id=state,
+        updated_at=at,
+        created_at=at,
+    )
+    tx.insert_issue(issue)
+    return issue
+
+
 def _move(
-    tx: Tx, issue: BoardIssue, state_id: str, *, actor: UserId, name: str, ours: bool, at: datetime, created: bool = False
+    tx: Tx,
+    issue: BoardIssue,
+    state_id: str,
+    *,
+    actor: UserId,
+    name: str,
+    ours: bool,
+    at: datetime,
+    created: ActivityId | None = None,
 ) -> None:
+    """Set the column and append the entry; *created* is the entry's id where it is that of the creation."""
     entry = Activity(
-        id=ActivityId(f"{issue.id}/{len(tx.list_activities(issue.id)) + 1}"),
+        id=created or ActivityId(f"{issue.id}/{len(tx.list_activities(issue.id)) + 1}"),
         issue=issue.id,
         actor=actor,
         actor_name=name,
         ours=ours,
-        source=None if created else issue.state_id,
+        source=None if created is not None else issue.state_id,
         target=state_id,
         created_at=at,
     )
@@ -223,6 +284,7 @@ def _checked_state(state_id: str) -> str:
 
 # ------------------------------------------------------------------------------------------------ text
 
+_ENDLESS = re.compile(r"&#(?:[0-9]{9,}|[xX][0-9a-fA-F]{9,});?")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TAG = re.compile(
     r"</?(?:a|abbr|b|blockquote|body|br|code|del|details|div|em|font|h[1-6]|head|hr|html|i|iframe|img|input|ins|kbd|li|link|meta|ol|p|"
@@ -251,18 +313,24 @@ def clean_text(body: str) -> str:
 
     Only elements of HTML are taken for tags, so that ``list<int>`` survives; hidden comments go.
     """
-    text = _without_comments(repair(body))
+    text = without_comments(repair(body))
     stripped = _TAG.sub("", text)
     if stripped != text:
-        stripped = html.unescape(stripped)
+        stripped = repair(unescape(stripped))
     return stripped.strip()
+
+
+def unescape(text: str) -> str:
+    """Return *text* with HTML's entities resolved. A number far beyond any character is none: one too long to be read at all
+    would raise."""
+    return html.unescape(_ENDLESS.sub("&#xFFFD;", text))
 
 
 def make_slug(title: str) -> str:
     return slugify(title, max_length=SLUG_MAX, word_boundary=False)
 
 
-def _without_comments(text: str) -> str:
+def without_comments(text: str) -> str:
     """Cut HTML comments out; one that is never closed reaches to the end."""
     kept, at = [], 0
     while (start := text.find("<!--", at)) >= 0:

@@ -7,6 +7,7 @@ whether something has landed; a row follows.
 import os
 import subprocess
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import anyio
@@ -14,7 +15,7 @@ import anyio
 from orch.core.errors import PermanentError, TransientError
 from orch.core.ids import Branch, ProjectName, Sha, parse_sha
 from orch.core.model import CommitStatus, PullRequest, PullRequestState
-from orch.ports import Clock, GitRemote, Store, Tx
+from orch.ports import Clock, GitRemote, MergeMarking, Store, Tx
 
 SERVICE = "local forge"
 GIT_TIMEOUT_S = 30.0
@@ -45,6 +46,24 @@ class LocalForge:
 
     async def fetch_pull_request(self, number: int) -> PullRequest | None:
         return await self._store.read(lambda tx: tx.load_pull_request(self._project, number))
+
+    async def find_pull_request(self, branch: Branch) -> PullRequest | None:
+        def work(tx: Tx) -> PullRequest | None:
+            found = tx.open_pull_request_of(self._project, branch, self._base)
+            if found is not None:
+                return found
+            return next((pull for pull in tx.list_pull_requests(self._project, self._base) if pull.branch == branch), None)
+
+        return await self._store.read(work)
+
+    async def list_pull_requests(
+        self,
+        state: PullRequestState | None = None,
+        *,
+        since: datetime | None = None,  # noqa: ARG002 - its rows do not say when they changed
+    ) -> list[PullRequest]:
+        pulls = await self._store.read(lambda tx: tx.list_pull_requests(self._project, self._base))
+        return [pull for pull in pulls if state is None or pull.state is state]
 
     async def edit_pull_request(
         self, number: int, *, title: str | None = None, body: str | None = None, state: PullRequestState | None = None
@@ -95,6 +114,9 @@ class LocalForge:
 
     async def fetch_statuses(self, sha: Sha) -> list[CommitStatus]:
         return await self._store.read(lambda tx: tx.list_commit_statuses(self._project, sha))
+
+    async def check_manual_merge(self) -> MergeMarking:
+        return MergeMarking(allowed=True, autodetected=False)
 
     def web_url(self, branch: Branch, path: str) -> str:  # noqa: ARG002 - the local forge has no pages
         return ""

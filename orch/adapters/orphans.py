@@ -15,6 +15,8 @@ import anyio
 from orch.adapters import shim
 
 Wanted = Callable[[str], bool]
+DETACHED = "deploy-"
+"""What the labels of deploys begin with: they outlive the daemon, and so does what they have left running."""
 
 
 @final

@@ -1,7 +1,7 @@
 """Process trees: the one place that starts and kills.
 
 Owns: start under the shim, draining of the output, the watchdogs, and the end of the tree, whatever brings it about.
-Owns no meaning of output (a ``LineReader``), no sandbox (argv comes ready).
+Owns no meaning of output (a ``LineReader``), nor what a sandbox hides (``sandbox``).
 
 Desired properties: on every end no descendant is left alive; a cancelled run is over within its grace and a second;
 nobody waits for the end of a pipe that a survivor holds; no output, however much, stops the drain or fills the disk.
@@ -33,7 +33,9 @@ import anyio
 
 from orch.adapters import orphans, shim
 from orch.adapters.output import MAX_LINE, Lines, RunLog, Tail, pump
+from orch.adapters.sandbox import Sandbox
 from orch.core.errors import AgentError
+from orch.core.model import Survivor
 from orch.failpoints import hit
 from orch.ports import LineReader, ProcessEnd, ProcessEnding, ProcessSpec
 
@@ -44,16 +46,21 @@ _REPORT_S = 0.5
 _FORCE_S = shim.KILL_S + 2.0
 _DRAIN_S = 1.0
 _STDERR_TAIL = 20_000
+_SIGNALS = frozenset(int(number) for number in signal.valid_signals())
 _UNNAMED = itertools.count(1)
 
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Report:
-    """What the shim said at its end; *code* is None when it said nothing, *errno* is set when the program did not start."""
+    """What the shim said at its end; *code* is None when it said nothing, *errno* is set when the program did not start.
+
+    *inside* says whether bubblewrap has seen the program that it wraps start and end.
+    """
 
     code: int | None = None
     errno: int | None = None
+    inside: bool = False
     survivors: tuple[int, ...] = ()
 
 
@@ -112,14 +119,25 @@ class _Running:
 
 @final
 class ProcessTree:
-    """Starts and kills. *namespace* goes in front of every label (see ``namespace_of``)."""
+    """Starts and kills. *namespace* goes in front of every label (see ``namespace_of``).
 
-    def __init__(self, *, namespace: str = "", after_result_s: float = AFTER_RESULT_S, max_line: int = MAX_LINE) -> None:
+    With a *sandbox* every process whose spec asks for it runs inside.
+    """
+
+    def __init__(
+        self,
+        *,
+        namespace: str = "",
+        sandbox: Sandbox | None = None,
+        after_result_s: float = AFTER_RESULT_S,
+        max_line: int = MAX_LINE,
+    ) -> None:
         self._prefix = f"{namespace}/" if namespace else ""
+        self._sandbox = sandbox
         self._after_result_s, self._max_line = after_result_s, max_line
         self._live: set[str] = set()
-        self.survivors: dict[str, tuple[int, ...]] = {}
-        """By run label: pids that could not be killed. A cancelled run returns nothing, so they are told here too."""
+        self.survivors: dict[str, tuple[Survivor, ...]] = {}
+        """By run label: what could not be killed. A cancelled run returns nothing, so they are told here too."""
 
     async def run(self, spec: ProcessSpec, reader: LineReader | None = None) -> ProcessEnd:
         """Run to the end. On every end, cancellation included, no descendant is left alive (a shielded, bounded sweep).
@@ -135,28 +153,42 @@ class ProcessTree:
         report = tree.report
         if report.errno is not None:
             raise AgentError(_cannot_start(spec.argv[0], os.strerror(report.errno)))
+        sandboxed = spec.sandbox is not None and self._sandbox is not None
+        if sandboxed and report.code == 1 and not report.inside:
+            raise AgentError(_cannot_start(spec.argv[0], f"in the sandbox: {tree.stderr.text().strip()[-500:]}"))
+        code = -signal.SIGKILL if report.code is None else report.code
         return ProcessEnd(
             ending=ending,
-            exit_code=-signal.SIGKILL if report.code is None else report.code,
+            exit_code=_signal_of(code) if sandboxed else code,
             stderr_tail=tree.stderr.text(),
             seconds=anyio.current_time() - tree.started,
-            survivors=report.survivors,
+            survivors=_identify(report.survivors),
         )
 
     async def kill_orphans(self, labels: Iterable[str] | None = None, *, grace_s: float = 5.0) -> list[int]:
         """Kill process trees left by an earlier daemon (found by ``ORCH_RUN_ID``); return the pids that were ended.
 
-        Without *labels*: every tree of this namespace that this daemon does not run itself. With them: exactly those.
+        Without *labels*: every tree of this namespace that this daemon does not run itself, and no deploy, nor what one has left
+        running. With them: exactly those.
         """
         if labels is None:
-            killed = await orphans.kill(lambda label: label.startswith(self._prefix) and label not in self._live, grace_s)
+            killed = await orphans.kill(self._is_orphan, grace_s)
         else:
             wanted = {self._prefix + label for label in labels}
             killed = await orphans.kill(wanted.__contains__, grace_s)
         for pid, label in killed.left.items():
             name = label.removeprefix(self._prefix)
-            self.survivors[name] = (*self.survivors.get(name, ()), pid)
+            self.survivors[name] = tuple(dict.fromkeys((*self.survivors.get(name, ()), *_identify([pid]))))
         return sorted(killed.ended)
+
+    def _is_orphan(self, label: str) -> bool:
+        spared = label in self._live or label.startswith(self._prefix + orphans.DETACHED)
+        return label.startswith(self._prefix) and not spared
+
+    def living(self, labels: Iterable[str], known: Iterable[Survivor] = ()) -> tuple[Survivor, ...]:
+        """Return those that could not be ended and live yet: of the runs with *labels* as far as remembered, and of *known*."""
+        remembered = [each for label in labels for each in self.survivors.get(label, ())]
+        return tuple(dict.fromkeys(each for each in (*known, *remembered) if each in _identify([each.pid])))
 
     def _start(self, spec: ProcessSpec, label: str, reader: LineReader | None, stack: ExitStack) -> _Running:
         """Start the shim, which starts the program; everything opened here is closed by *stack*."""
@@ -169,7 +201,7 @@ class ProcessTree:
         report_fd, write_end = os.pipe()
         stack.callback(os.close, report_fd)
         try:
-            process = _spawn(spec, label, write_end)
+            process = _spawn(spec, label, write_end, self._sandbox)
         except (OSError, ValueError) as error:  # ValueError: a NUL byte in argv or environment
             raise AgentError(_cannot_start(spec.argv[0], str(error))) from error
         finally:
@@ -273,7 +305,13 @@ class ProcessTree:
                 killed = await orphans.kill(tree.label.__eq__, 0.0)
                 tree.report = report = _Report(survivors=tuple(sorted(killed.left)))
         if report.survivors:
-            self.survivors[tree.spec.run_label] = report.survivors
+            self.survivors[tree.spec.run_label] = _identify(report.survivors)
+
+
+def _identify(pids: Iterable[int]) -> tuple[Survivor, ...]:
+    """Return the living among *pids* with what tells each from a later process of its id."""
+    entries = ((pid, shim.read_entry(pid)) for pid in pids)
+    return tuple(Survivor(pid=pid, started=e[1], name=e[2]) for pid, e in entries if e is not None and e[3] != "Z")
 
 
 def _check_program(spec: ProcessSpec) -> None:
@@ -288,19 +326,28 @@ def _check_program(spec: ProcessSpec) -> None:
         raise AgentError(_cannot_start(program, "no such program, or it is not executable"))
 
 
+def _signal_of(code: int) -> int:
+    """Return a sandboxed program's exit code as our own children's come: bubblewrap tells a signal as the shell does."""
+    return 128 - code if code - 128 in _SIGNALS else code
+
+
 def _cannot_start(program: str, why: str) -> str:
-    return f"cannot start {program!r}: {why}: install it, put it on the PATH or correct the command in the configuration"
+    reason = " ".join(why.split())
+    return f"cannot start {program!r}: {reason}: install it, put it on the PATH or correct the command in the configuration"
 
 
-def _spawn(spec: ProcessSpec, label: str, report_fd: int) -> subprocess.Popen[bytes]:
+def _spawn(spec: ProcessSpec, label: str, report_fd: int, sandbox: Sandbox | None) -> subprocess.Popen[bytes]:
     """Start the shim. Popen itself returns only after the exec, so no cancellation can fall between fork and pid."""
-    shim_argv = [sys.executable, "-I", "-S", shim.__file__, str(report_fd), str(spec.grace_s), str(os.getpid()), *spec.argv]
+    command, env, shared = list(spec.argv), spec.env, "0"
+    if sandbox is not None and spec.sandbox is not None:
+        command, env, shared = sandbox.wrap(spec, report_fd), sandbox.environment(env), "1"
+    shim_argv = [sys.executable, "-I", "-S", shim.__file__, str(report_fd), str(spec.grace_s), str(os.getpid()), shared, *command]
     with ExitStack() as stack:
         stdin = subprocess.DEVNULL if spec.stdin_path is None else stack.enter_context(spec.stdin_path.open("rb"))
         return subprocess.Popen(
             shim_argv,
             cwd=spec.cwd,
-            env={**spec.env, shim.LABEL: label},
+            env={**env, shim.LABEL: label},
             stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
@@ -326,7 +373,7 @@ def _close(process: subprocess.Popen[bytes]) -> None:
 
 def _read_report(fd: int) -> _Report:
     """Read what the shim left in its pipe: nothing, when it was killed."""
-    code, error, survivors = None, None, ()
+    code, error, inside, survivors = None, None, False, ()
     try:
         raw = os.read(fd, 65_536)
     except BlockingIOError:
@@ -335,5 +382,6 @@ def _read_report(fd: int) -> _Report:
         fields = json.loads(line)
         code = fields.get("code", code)
         error = fields.get("error", error)
+        inside = inside or "exit-code" in fields
         survivors = tuple(fields.get("survivors", survivors))
-    return _Report(code=code, errno=error, survivors=survivors)
+    return _Report(code=code, errno=error, inside=inside, survivors=survivors)

@@ -4,11 +4,12 @@ Owns: the subreaper, the sweep, and the reading of ``/proc`` (which ``process`` 
 Rule: it ends last. Whatever the tree does (setsid, double fork, ignoring TERM, outliving its leader), every descendant is
 a child of this process in the end, so "no child is left to wait for" means "nothing is left".
 
-Run as ``python -I -S shim.py REPORT_FD GRACE_S PARENT_PID PROGRAM [ARGUMENT …]``, standard library only. It starts the
+Run as ``python -I -S shim.py REPORT_FD GRACE_S PARENT_PID SHARED PROGRAM [ARGUMENT …]``, standard library only. It starts the
 program in a session of its own with the environment it was given, then waits. At the program's end, or at SIGTERM (from
 the daemon, or from the kernel because the daemon died): TERM to every descendant, the grace, KILL in rounds until there
 is none. It reports one JSON line on REPORT_FD: ``pid, start, code, survivors``, after a line ``error`` (an errno) when
-the program could not be started.
+the program could not be started. With SHARED 1 the program gets REPORT_FD too: bubblewrap, which says there that what it
+wraps was started, and keeps it from what runs inside.
 
 Start-up time is part of every run, hence ``_signal`` and ``_ctypes`` in place of their wrappers: 9 ms in all where ``signal`` and
 ``ctypes`` make it 16.
@@ -109,6 +110,11 @@ def prctl(option: int, value: int) -> None:
         raise OSError(f"prctl({option}) was refused")
 
 
+def become_subreaper() -> None:
+    """Make every orphan below us our own child."""
+    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+
+
 class Tree:
     """The program and everything that comes of it."""
 
@@ -116,6 +122,7 @@ class Tree:
         self.pid, self.label, self.me = pid, label, os.getpid()
         self.start = (read_entry(pid) or (0, 0, "", ""))[1]
         self.code: int | None = None
+        self.spared: set[int] = set()
 
     def reap(self) -> bool:
         """Collect every child that has ended; say whether any child is left."""
@@ -135,7 +142,12 @@ class Tree:
         found = descendants(table, self.me)
         if self.label and (labelled or not found):
             found |= {pid for pid in table if pid != self.me and read_label(pid) == self.label}
-        return {pid: table[pid] for pid in found}
+        self.spared = self.spare(table)
+        return {pid: table[pid] for pid in found - self.spared}
+
+    def spare(self, table: dict[int, Entry]) -> set[int]:  # noqa: ARG002 (a deploy's tree looks at it)
+        """Return who is left alone although it comes of the tree: nobody, of an agent's or a test's."""
+        return set()
 
     def strike_children(self) -> None:
         """KILL our own children in quick succession: what forks and exits without end is elsewhere when a table has been read."""
@@ -146,8 +158,9 @@ class Tree:
             except OSError:  # a kernel without this file
                 return
             for child in children:
-                os.kill(int(child), signal.SIGKILL)  # nobody but us reaps it: the pid is still its own
-            if not self.reap():
+                if int(child) not in self.spared:
+                    os.kill(int(child), signal.SIGKILL)  # nobody but us reaps it: the pid is still its own
+            if not self.reap() or self.spared:
                 return
 
     def sweep(self, grace_s: float) -> list[int]:
@@ -165,7 +178,7 @@ class Tree:
             for pid, entry in members.items():
                 send(pid, entry[1], signal.SIGKILL)
             self.strike_children()
-            if not self.reap() and not members:
+            if (self.spared or not self.reap()) and not members:
                 return []
             if time.monotonic() > deadline:
                 return sorted(members)
@@ -196,13 +209,13 @@ def start(command: list[str], report: int) -> int:
 
 
 def main(arguments: list[str]) -> int:
-    report, grace_s, parent, command = int(arguments[0]), float(arguments[1]), int(arguments[2]), arguments[3:]
-    os.set_inheritable(report, False)
+    report, grace_s, parent, command = int(arguments[0]), float(arguments[1]), int(arguments[2]), arguments[4:]
+    os.set_inheritable(report, arguments[3] == "1")
     os.closerange(3, report)
     os.closerange(report + 1, 1 << 20)
     ours = {signal.SIGTERM, signal.SIGCHLD}
     signal.pthread_sigmask(signal.SIG_BLOCK, ours | {signal.SIGINT, signal.SIGHUP, signal.SIGQUIT})
-    prctl(_PR_SET_CHILD_SUBREAPER, 1)
+    become_subreaper()
     prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     if os.getppid() != parent:  # it died before the line above could tell us
         return 1

@@ -12,6 +12,7 @@ from typer.core import TyperGroup
 from orch.cli.backup import register_backup
 from orch.cli.board import register_board
 from orch.cli.controls import register_controls
+from orch.cli.doctor import register_doctor
 from orch.cli.options import CliDeps
 from orch.cli.serve import register_serve
 from orch.cli.tables import plain
@@ -50,6 +51,7 @@ def build_cli(deps: CliDeps) -> typer.Typer:
     )
     app.callback()(_root)
     register_serve(app)
+    register_doctor(app)
     register_tasks(app)
     register_board(app)
     register_backup(app)

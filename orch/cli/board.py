@@ -17,9 +17,10 @@ On = Annotated[str, typer.Option("--on", help="The issue that is waited for.")]
 
 def register_board(app: typer.Typer) -> None:
     """Add the two groups to *app*."""
-    board = typer.Typer(name="board", help="The local board: add, move, comment, list, show.", no_args_is_help=True)
+    board = typer.Typer(name="board", help="The local board: add, move, archive, comment, list, show.", no_args_is_help=True)
     board.command("add")(add)
     board.command("move")(move)
+    board.command("archive")(archive)
     board.command("comment")(comment)
     board.command("list")(list_issues)
     board.command("show")(show)
@@ -62,6 +63,20 @@ def move(
     """Put a card into a column; to_analyse starts the line."""
     api = deps_of(ctx).connect(data_dir, url)
     say(checked(api.post(f"/board/issues/{segment(issue)}/move", {"status": status, "by": person()})), as_json)
+
+
+def archive(
+    ctx: typer.Context,
+    issue: TaskId,
+    restore: Annotated[bool, typer.Option("--restore", help="Bring it back instead.")] = False,
+    as_json: AsJson = False,
+    data_dir: DataDir = None,
+    url: Url = None,
+) -> None:
+    """Put a card away; a task of it that is not finished is parked and asks."""
+    api = deps_of(ctx).connect(data_dir, url)
+    given = {"archived": not restore, "by": person()}
+    say(checked(api.post(f"/board/issues/{segment(issue)}/archive", given)), as_json)
 
 
 def comment(

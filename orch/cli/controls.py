@@ -1,7 +1,7 @@
 """Commands that steer a repo or a task out of its turn.
 
-Owns: freeze, unfreeze, pause, unpause, lift, fix, adopt, send-back. Rule: each is one request; what became of it is the daemon's
-own sentence.
+Owns: freeze, unfreeze, pause, unpause, lift, fix, revert, adopt, send-back. Rule: each is one request; what became of it is the
+daemon's own sentence.
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,7 @@ def register_controls(app: typer.Typer) -> None:
     app.command("unpause")(unpause)
     app.command("lift")(lift)
     app.command("fix")(fix)
+    app.command("revert")(revert)
     app.command("adopt")(adopt)
     app.command("send-back")(send_back)
 
@@ -86,6 +87,11 @@ def lift(
 def fix(ctx: typer.Context, task: TaskId, as_json: AsJson = False, data_dir: DataDir = None, url: Url = None) -> None:
     """Make a task a fix: exempt from freeze and serial gate, first in the landing queue."""
     decide(deps_of(ctx).connect(data_dir, url), task, "fix", as_json=as_json)
+
+
+def revert(ctx: typer.Context, task: TaskId, as_json: AsJson = False, data_dir: DataDir = None, url: Url = None) -> None:
+    """Take back what a landed task brought: a task of its own does that, a fix, through the line as any other."""
+    _post(deps_of(ctx), (data_dir, url), f"/tasks/{segment(task)}/revert", {}, as_json)
 
 
 def adopt(

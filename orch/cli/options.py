@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import final
 
 from orch.cli.api import Api
+from orch.core.doctor import Examination
 
 
 @final
@@ -47,10 +48,11 @@ class DemoOptions:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CliDeps:
-    """*serve* and *demo* return the exit code; *connect* finds the daemon (data directory, address), raising
-    TransientError when there is none."""
+    """*serve* and *demo* return the exit code; *doctor* looks at what *serve* would run with the same options; *connect* finds
+    the daemon (data directory, address), raising TransientError when there is none."""
 
     serve: Callable[[ServeOptions], int]
     demo: Callable[[DemoOptions], int]
+    doctor: Callable[[ServeOptions], Examination]
     connect: Callable[[Path | None, str | None], Api]
     version: str

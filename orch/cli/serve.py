@@ -62,10 +62,10 @@ def serve(
     options = ServeOptions(
         config=config,
         repo=repo,
-        test_command=_argv(test, "--test"),
-        setup_command=_argv(setup, "--setup"),
+        test_command=parse_option(test, "--test"),
+        setup_command=parse_option(setup, "--setup"),
         agent=None if agent is None else agent.value,
-        agent_command=_argv(agent_command, "--agent-command"),
+        agent_command=parse_option(agent_command, "--agent-command"),
         script=script,
         name=name,
         prefix=prefix,
@@ -75,11 +75,11 @@ def serve(
         port=port,
         data_dir=data_dir,
     )
-    _check(options)
+    check_options(options)
     raise typer.Exit(deps_of(ctx).serve(options))
 
 
-def _check(options: ServeOptions) -> None:
+def check_options(options: ServeOptions) -> None:
     """Raise ConfigError for what cannot be meant."""
     if options.repo is not None and not options.test_command:
         raise ConfigError("--repo needs --test CMD: nothing lands untested, such as --test 'make test'")
@@ -91,6 +91,6 @@ def _check(options: ServeOptions) -> None:
         raise ConfigError(f"--agent-command is for --agent command, not for --agent {options.agent}: leave one of them out")
 
 
-def _argv(text: str | None, option: str) -> tuple[str, ...]:
+def parse_option(text: str | None, option: str) -> tuple[str, ...]:
     """Return an option's command line as argv; raises ConfigError for an empty or unbalanced one."""
     return () if text is None else parse_command(text, option)

@@ -205,6 +205,11 @@ def _with_secret_files(environ: Mapping[str, str], warnings: list[str]) -> dict[
     return values
 
 
+def secret_files(environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Return the files that secrets are read from."""
+    return tuple(Path(path) for name, path in sorted(environ.items()) if path and _names_secret_file(name))
+
+
 def _names_secret_file(variable: str) -> bool:
     return variable.endswith("_FILE") and _setting_of(variable)[: -len("_file")] in SECRET_NAMES
 

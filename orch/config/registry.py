@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal, Self, TypeVar, final
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from orch.config.settings import Seconds, Settings, Url, in_repos
+from orch.config.settings import AbsolutePath, Seconds, Settings, Url, in_repos
 from orch.core.errors import ConfigError
 from orch.core.ids import ProjectName, parse_prefix, parse_project_name
 from orch.core.model import CiSource, DeploySettings, LandStyle, Launcher, MonitorSettings, Project, RoleSettings
@@ -130,6 +130,7 @@ class ProjectEntry(_Table):
     deployers: tuple[Text, ...] = ()
     statuses: dict[Status, Text] = Field(default_factory=dict)
     roles: dict[Role, RoleEntry] = Field(default_factory=dict)
+    sandbox_read: tuple[AbsolutePath, ...] = ()
     deploy: DeployEntry = DeployEntry()
     monitor: MonitorEntry | None = None
 
@@ -141,6 +142,10 @@ class ProjectEntry(_Table):
             raise ValueError('forge = "gitea" needs repo = "owner/name"')
         if self.forge == "local" and self.ci is CiSource.FORGE:
             raise ValueError('ci = "forge" needs a forge that reports statuses; on forge = "local" use "local" or "off"')
+        if self.deploy.agent and self.self_hosting:
+            raise ValueError(
+                "deploy.agent is not for self_hosting: the agent would end with the daemon that it replaces; set deploy.command"
+            )
         if Role.STREAM in self.roles:
             raise ValueError("roles.stream is the daemon's own voice and runs no agent")
         return self

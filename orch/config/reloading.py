@@ -18,7 +18,9 @@ FIXED_SETTINGS: tuple[str, ...] = (
     "data_dir",
     "prompts_dir",
     "admin_token",
+    "sandbox",
     "sandbox_read",
+    "sandbox_hide",
     *(name for name in Settings.model_fields if name.startswith(("plane_", "gitea_", "telegram_"))),
 )
 """Settings that are read at the start only: they are built into the listener, the store's place and the services."""

@@ -26,7 +26,7 @@ def _split_commas(value: object) -> object:
     """Let a list be written as ``a, b`` in the environment."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    return value
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _number_to_text(value: object) -> object:
@@ -84,6 +84,13 @@ def _check_name(value: str) -> str:
     return value.strip()
 
 
+def check_absolute(value: str) -> str:
+    """Return *value* where it is an absolute path or begins with ``~``; raise ValueError otherwise."""
+    if not value.startswith(("/", "~")) or "\0" in value:
+        raise ValueError(f"not an absolute path: {value[:80]!r}")
+    return value
+
+
 Url = Annotated[str, AfterValidator(_check_url)]
 Name = Annotated[str, AfterValidator(_check_name)]
 Folder = Annotated[Path, BeforeValidator(_not_empty)]
@@ -93,7 +100,8 @@ Retries = Annotated[int, Field(ge=0, le=1000)]
 Megabytes = Annotated[int, Field(ge=0, le=1_000_000_000)]
 Length = Annotated[int, Field(ge=0, le=1_000_000)]
 Usd = Annotated[Annotated[float, Field(gt=0, le=1_000_000_000)] | None, BeforeValidator(_off_is_none), NoDecode]
-List = Annotated[tuple[str, ...], BeforeValidator(_split_commas), NoDecode]
+AbsolutePath = Annotated[str, AfterValidator(check_absolute)]
+AbsolutePaths = Annotated[tuple[AbsolutePath, ...], BeforeValidator(_split_commas), NoDecode]
 Id = Annotated[str, BeforeValidator(_number_to_text)]
 Ids = Annotated[tuple[str, ...], BeforeValidator(_numbers_to_text), NoDecode]
 Secret = SecretStr | None
@@ -138,7 +146,9 @@ class Settings(BaseSettings):
     budget_day_usd: Usd = None
     archive_days: Count = 30
     remind_h: float = Field(default=4.0, gt=0, le=8760)
-    sandbox_read: List = ()
+    sandbox: Literal["auto", "off", "require"] = "auto"
+    sandbox_read: AbsolutePaths = ()
+    sandbox_hide: AbsolutePaths = ()
 
     # entry
     qg0_title_min: Length = 5
@@ -174,6 +184,7 @@ class Settings(BaseSettings):
     plane_token_deployer: Secret = None
     plane_token_stream: Secret = None
     plane_webhook_secret: Secret = None
+    plane_calls_per_min: int = Field(default=50, ge=2, le=1_000_000)
     gitea_url: Url = ""
     gitea_public_url: Url = ""
     gitea_token: Secret = None
@@ -214,6 +225,7 @@ class Settings(BaseSettings):
             shutdown_grace_s=self.shutdown_grace_s,
             max_developer_retries=self.max_developer_retries,
             ci_appear_s=self.ci_appear_s,
+            remind_h=self.remind_h,
             qg0_title_min=self.qg0_title_min,
             qg0_title_max=self.qg0_title_max,
             qg0_description_min=self.qg0_description_min,
@@ -222,6 +234,12 @@ class Settings(BaseSettings):
             task_deps_enabled=self.task_deps_enabled,
             serial_gate=frozenset(gated),
             stop_status_enabled=self.stop_status_enabled,
+            serial_gate_freeze_enabled=self.serial_gate_freeze_enabled,
+            premerge_rebase_always=self.premerge_rebase_always,
+            reconcile_interval_s=self.reconcile_interval_s,
+            reconcile_enabled=self.reconcile_enabled,
+            reconcile_board_enabled=self.reconcile_plane_enabled,
+            grace_s=self.grace_s,
         )
 
     def secrets(self) -> tuple[str, ...]:

@@ -60,6 +60,16 @@ class MoveIssue:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ArchiveIssue:
+    """Local board: put a card away (it is gone then, as a deleted one is), or (*archived* False) bring it back."""
+
+    issue: str
+    by: str
+    archived: bool = True
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommentIssue:
     issue: str
     text: str
@@ -104,6 +114,15 @@ class AdoptIssue:
     issue: str
     by: str
     project: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertTask:
+    """Take back what the landed task that *task* names brought to the default branch, by a task of its own."""
+
+    task: str
+    by: str
 
 
 @final
@@ -153,16 +172,18 @@ class LiftPause:
     by: str
 
 
-RepoControl = AdoptIssue | FreezeRepo | UnfreezeRepo | PauseRepos | UnpauseRepos
+RepoControl = AdoptIssue | RevertTask | FreezeRepo | UnfreezeRepo | PauseRepos | UnpauseRepos
 PersonCommand = (
     DecideTask
     | SendTaskBack
     | CreateIssue
     | MoveIssue
+    | ArchiveIssue
     | CommentIssue
     | AddDependency
     | RemoveDependency
     | AdoptIssue
+    | RevertTask
     | FreezeRepo
     | UnfreezeRepo
     | PauseRepos

@@ -1,4 +1,4 @@
-"""What people do to a task out of its turn: make it a fix, send it back; and what a freeze does to its deploy.
+"""What people do to a task out of its turn: make it a fix, send it back; and what a confirm under a freeze is answered.
 
 Owns: when each of these is possible, and the one sentence that says why it is not. Does not own: decisions that the line waits
 for (``decide_person``), the freeze itself (a row that the shell writes).
@@ -10,8 +10,8 @@ from orch.core.effects import CancelJobs, CancelRun, ExpediteJob, WakeRepo, Wake
 from orch.core.gates import Evidence
 from orch.core.ids import Attempt
 from orch.core.messages import Answer, SendBack, Verb
-from orch.core.model import Awaiting, Counters, Feedback, Freeze, Task
-from orch.core.render import render_confirm_voided, render_fix, render_freeze, render_sent_back
+from orch.core.model import Counters, Feedback, Freeze, Task
+from orch.core.render import render_fix, render_freeze, render_sent_back
 from orch.core.stages import ORDER, Role, Stage, is_landed, is_terminal, may_send_back
 from orch.core.turn import FIX_PRIORITY, Context, Decided, Turn
 
@@ -89,15 +89,3 @@ def barred_from_deploy(turn: Turn, freeze: Freeze | None) -> str:
     if freeze is None or turn.task.exempt:
         return ""
     return render_freeze(turn.task.work_item, freeze, turn.language)
-
-
-def deploy_frozen(context: Context, task: Task, freeze: Freeze) -> Decided:
-    """A freeze came before the deploy's command was started: its confirm is void. One that needs none waits for the thaw."""
-    turn = Turn(context, task)
-    if not context.project.deploy.confirm:
-        return turn.ignore()
-    turn.set(awaiting=Awaiting.CONFIRM, shown=task.landed)
-    turn.record(task.stage, task.stage, "confirm-voided", f"frozen by {freeze.by}: {freeze.detail}"[:500])
-    text = render_confirm_voided(task.work_item, freeze, turn.language)
-    turn.comment(Role.DEPLOYER, text, f"confirm-voided:{turn.context.now.isoformat()}")
-    return turn.end()

@@ -4,13 +4,14 @@ Owns: what such evidence means for the task it is about, and which command the t
 Does not own: the engine (``decide_task.advance``). Rule: pure; evidence about an older head or attempt changes nothing.
 """
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import assert_never
 
 from orch.core.decide_task import advance, return_to_development
 from orch.core.effects import CancelJobs, CancelRun, MarkMerged, PostCommitStatus, RecordVerdict
 from orch.core.gates import Evidence, Light, deploy_status
-from orch.core.ids import Sha
+from orch.core.ids import Sha, WorkItemId
 from orch.core.messages import CiReported, CommandFinished, CommandVerdict, LandingRefused, PullRequestOpened
 from orch.core.model import (
     Awaiting,
@@ -24,11 +25,12 @@ from orch.core.model import (
     Verdict,
     VerdictValue,
 )
-from orch.core.render import render_cancelled, render_ci_evidence, render_landed
+from orch.core.render import render_cancelled, render_ci_evidence, render_landed, render_landing_refused
 from orch.core.resuming import park_for_infrastructure
 from orch.core.retry import INFRASTRUCTURE_MAX
 from orch.core.stages import Move, Role, Stage, is_terminal
 from orch.core.stopping import close_pull_request, complete_stop, is_deploying
+from orch.core.survivors import park_for_survivors
 from orch.core.turn import Context, Decided, Turn
 
 CI_CONTEXT = "orch/ci"
@@ -78,25 +80,27 @@ def wants(task: Task, context: Context) -> tuple[RunKind, Sha] | None:
     project = context.project
     if task.park is not None or is_terminal(task.stage):
         return None
-    if task.cancel_requested_at is not None and not is_deploying(task):
+    if task.cancel_requested_at is not None:
         return None
     match task.stage, task.awaiting:
         case Stage.DEVELOPMENT, Awaiting.GATE if project.ci is CiSource.LOCAL and task.ci in (None, CiState.PENDING):
             return (RunKind.CI, task.code_head) if task.code_head else None
         case Stage.DEPLOY_STAGING, Awaiting.GATE if project.deploy.staging_command and task.head:
             return RunKind.STAGING, task.head
-        case Stage.DEPLOY, Awaiting.DEPLOYING if task.landed:
-            return RunKind.DEPLOY, task.landed
         case _:
             return None
 
 
 def command_finished(context: Context, task: Task, run: Run, finished: CommandFinished) -> Decided:
-    """A CI, staging or deploy command of the daemon's own is over."""
+    """A CI or staging command of the daemon's own is over."""
     turn = Turn(context, task)
     if finished.attempt != task.attempt or wants(task, context) != (run.kind, finished.sha):
         return turn.ignore()
     report = finished.report
+    if report.survivors:
+        park_for_survivors(turn, report.survivors)
+        complete_stop(turn)
+        return turn.end()
     match report.verdict:
         case CommandVerdict.GREEN | CommandVerdict.RED:
             turn.set(counters=replace(task.counters, infrastructure=0))
@@ -111,10 +115,7 @@ def command_finished(context: Context, task: Task, run: Run, finished: CommandFi
         case RunKind.STAGING:
             turn.set(head=finished.head or task.head)
             _verdict_finished(turn, run, finished, VerdictValue.OK if green else VerdictValue.FAIL)
-        case RunKind.DEPLOY:
-            turn.set(deployed=green)
-            _verdict_finished(turn, run, finished, VerdictValue.SUCCESS if green else VerdictValue.FAIL)
-        case RunKind.AGENT | RunKind.LAND:
+        case RunKind.AGENT | RunKind.LAND | RunKind.DEPLOY | RunKind.ROLLBACK:
             raise ValueError(f"{run.kind} is no command of a task")
         case _:
             assert_never(run.kind)
@@ -147,15 +148,13 @@ def _verdict_finished(turn: Turn, run: Run, finished: CommandFinished, value: Ve
 
 
 def _command_disturbed(turn: Turn, run: Run, finished: CommandFinished) -> Decided:
-    """No verdict: tried again on the same SHA, bounded; a deploy is never guessed about."""
+    """No verdict: tried again on the same SHA, bounded."""
     counters = turn.task.counters
     if finished.report.verdict is not CommandVerdict.INTERRUPTED:
         counters = replace(counters, infrastructure=counters.infrastructure + 1)
     turn.set(counters=counters)
     told = f"{run.kind} command: {finished.report.verdict}: {finished.report.tail[-1500:]}"
-    if run.kind is RunKind.DEPLOY:
-        turn.park(ParkReason.DEPLOY_FAILED, told)
-    elif counters.infrastructure > INFRASTRUCTURE_MAX:
+    if counters.infrastructure > INFRASTRUCTURE_MAX:
         park_for_infrastructure(turn, told)
     else:
         turn.record(turn.task.stage, turn.task.stage, f"{run.kind}-{finished.report.verdict}", told[:500])
@@ -164,9 +163,12 @@ def _command_disturbed(turn: Turn, run: Run, finished: CommandFinished) -> Decid
 
 
 def actor_failed(context: Context, task: Task, error: str) -> Decided:
-    """The task's actor crashed too often: parked, so that a bug met by one task holds up no other."""
+    """The task's actor crashed too often: parked, so that a bug met by one task holds up no other.
+
+    A deploy under way is its repo's, and goes on: its result is not thrown away.
+    """
     turn = Turn(context, task)
-    if is_terminal(task.stage) or task.park is not None:
+    if is_terminal(task.stage) or task.park is not None or is_deploying(task):
         return turn.ignore()
     turn.park(ParkReason.ACTOR_FAILED, error)
     return turn.end()
@@ -175,8 +177,8 @@ def actor_failed(context: Context, task: Task, error: str) -> Decided:
 # ------------------------------------------------------------------------------------------------ landing
 
 
-def landed(context: Context, task: Task, sha: Sha, detail: str = "") -> Decided:
-    """The default branch holds the task as *sha*: the transition deploy-staging → deploy.
+def landed(context: Context, task: Task, sha: Sha, detail: str = "", *, outside: bool = False) -> Decided:
+    """The default branch holds the task as *sha*: the transition deploy-staging → deploy. *outside*: a person merged it.
 
     It is a fact, whatever became of the task meanwhile: one that was stopped stays stopped and says where its code is.
     """
@@ -192,6 +194,8 @@ def landed(context: Context, task: Task, sha: Sha, detail: str = "") -> Decided:
     else:
         turn.emit(CancelJobs(), CancelRun())
         turn.move(Move.MERGED_OUTSIDE, cause="landed", detail=detail or sha[:12])
+    if outside:  # a person has decided what it was parked for
+        turn.set(park=None)
     if task.pr_number is not None and task.head is not None:
         turn.emit(MarkMerged(number=task.pr_number, sha=sha, branch=task.branch, head=task.head))
     if turn.task.stage is Stage.DEPLOY:
@@ -214,17 +218,17 @@ def landing_refused(context: Context, task: Task, refused: LandingRefused) -> De
     turn = Turn(context, task)
     if task.awaiting is not Awaiting.LANDING or task.head != refused.head or task.park:
         return turn.ignore()
-    return_to_development(turn, refused.kind, evidence=refused.evidence)
+    told = render_landing_refused(refused.kind, refused.base, refused.evidence, refused.files, refused.culprits, turn.language)
+    turn.set(merge_main=True)
+    return_to_development(turn, refused.kind, evidence=told)
     return turn.end()
 
 
-def landing_disturbed(context: Context, task: Task, told: str) -> Decided:
-    """The landing's test run gave no verdict: counted apart, and past the cap the task is parked for infrastructure."""
-    turn = Turn(context, task)
-    if task.awaiting is not Awaiting.LANDING or task.park:
-        return turn.ignore()
-    counters = replace(task.counters, infrastructure=task.counters.infrastructure + 1)
-    turn.set(counters=counters, note=told[:500])
-    if counters.infrastructure > INFRASTRUCTURE_MAX:
-        park_for_infrastructure(turn, told)
-    return turn.end()
+def name_culprits(
+    mine: Collection[str], landed: Iterable[tuple[WorkItemId, Collection[str]]]
+) -> tuple[tuple[str, ...], tuple[WorkItemId, ...]]:
+    """Return the files that the task and others changed, and who they are: *landed* names each task that landed since the
+    branch was cut with the files that it changed, in the order of landing."""
+    touched = [(name, set(mine) & set(theirs)) for name, theirs in landed]
+    culprits = tuple(name for name, files in touched if files)
+    return tuple(sorted(set().union(*(files for _, files in touched)))), culprits

@@ -4,24 +4,29 @@ Owns: which command means something in which state, and the one sentence of answ
 Rule: a decision is for the artefacts or SHA that were shown; the first committed wins; comments never drive the line.
 """
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from orch.core.decide_control import barred_from_deploy, make_fix
+from orch.core.decide_deploy import FAILURES
 from orch.core.decide_task import advance
+from orch.core.effects import WakeRepo
 from orch.core.gates import Evidence
 from orch.core.messages import Answer, Decide, Decision, TriggerSet, Verb
-from orch.core.model import Awaiting, Counters, Feedback, Freeze, ParkReason, Task, Verdict
+from orch.core.model import Awaiting, Counters, Deploy, DeployState, Feedback, Freeze, Job, ParkReason, Survivor, Task, Verdict
 from orch.core.render import (
     render_already_decided,
     render_no_reason,
     render_not_allowed,
     render_stale_decision,
+    render_still_alive,
+    render_stopped_after_deploy,
     render_trigger_useless,
 )
 from orch.core.resuming import resume
 from orch.core.stages import Move, Role, Stage, is_terminal
 from orch.core.statuses import Status
-from orch.core.stopping import defer_stop, is_deploying, stop_now
+from orch.core.stopping import defer_stop, is_deploying, may_withdraw, stop_now, withdraw_deploy
 from orch.core.turn import Context, Decided, Turn
 
 
@@ -42,20 +47,25 @@ def decided(
     landing: bool = False,
     freeze: Freeze | None = None,
     last: Verdict | None = None,
+    survivors: Sequence[Survivor] = (),
+    job: Job | None = None,
+    deploy: Deploy | None = None,
+    queued: bool = False,
 ) -> Decided:
     """A person decided by page, CLI or chat.
 
     *active* says whether the task has a queued or running job, *landing* whether an intent to land it is open, *freeze* is
-    that of its repo, *last* the newest verdict of its stage.
+    that of its repo, *last* the newest verdict of its stage, *job* its newest one, *survivors* are processes of it that live and
+    cannot be ended. *deploy* is its newest deploy, *queued* says that this is an agent's which no slot has claimed.
     """
     turn = Turn(context, task)
     match command.decision:
         case Decision.APPROVE | Decision.REJECT | Decision.CONFIRM_DEPLOY:
             answer = _decide_shown(turn, command, freeze)
         case Decision.STOP:
-            answer = _stop(turn, command.by, landing=landing)
+            answer = _stop(turn, command.by, landing=landing, deploy=deploy, queued=queued)
         case Decision.RESUME:
-            answer = _resume(turn, command.by, active=active, last=last)
+            answer = _kept_by(survivors, turn) or _resume(turn, command.by, active=active, last=last, job=job)
         case Decision.FIX:
             answer = make_fix(turn, command.by)
         case _:
@@ -102,8 +112,9 @@ def _decide(turn: Turn, decision: Decision, by: str, reason: str) -> Answer:
         return _done(f"{task.work_item}: approved", task)
     if decision is Decision.CONFIRM_DEPLOY:
         turn.record(task.stage, task.stage, "deploy-confirmed", str(task.shown)[:12], by)
-        turn.set(awaiting=Awaiting.DEPLOYING)
-        return _done(f"{task.work_item}: the deploy begins", task)
+        turn.set(awaiting=Awaiting.DEPLOY_TURN)
+        turn.emit(WakeRepo())
+        return _done(f"{task.work_item}: the deploy of {str(task.shown)[:12]} is confirmed and begins in its turn", task)
     if task.stage is Stage.DEPLOY:
         turn.park(ParkReason.DEPLOY_DECLINED, f"declined by {by}: {reason}" if reason else f"declined by {by}")
         return _done(f"{task.work_item}: the deploy is declined", task)
@@ -113,24 +124,39 @@ def _decide(turn: Turn, decision: Decision, by: str, reason: str) -> Answer:
     return _done(f"{task.work_item}: rejected, the analyst works on it again", task)
 
 
-def _stop(turn: Turn, by: str, *, landing: bool) -> Answer:
-    """Stop the task, or, while a landing or a deploy of it is under way, record that it shall be stopped."""
+def _stop(turn: Turn, by: str, *, landing: bool, deploy: Deploy | None, queued: bool) -> Answer:
+    """Stop the task, or, while a landing or a deploy of it is under way, record that it shall be stopped.
+
+    Between two tries of a deploy nothing is under way. After one that did not succeed the answer says how that ended.
+    """
     task = turn.task
     if is_terminal(task.stage):
         return Answer(verb=Verb.NOTHING, text=f"{task.work_item} is {task.stage} already", id=task.work_item)
-    if not landing and not is_deploying(task):
+    if is_deploying(task) and deploy is not None and may_withdraw(deploy, queued=queued):
+        withdraw_deploy(turn, deploy)
         return _done(stop_now(turn, by), task)
+    if not landing and not is_deploying(task):
+        tried = deploy is not None and (deploy.state is DeployState.RUNNING or deploy.state in FAILURES)
+        text = render_stopped_after_deploy(task.work_item, deploy, turn.language) if tried and deploy is not None else ""
+        return _done(stop_now(turn, by, text), task)
     if task.cancel_requested_at is not None:
         return Answer(verb=Verb.NOTHING, text=f"{task.work_item} is being stopped already", id=task.work_item)
-    return _done(defer_stop(turn, by), task)
+    return _done(defer_stop(turn, by, deploy), task)
 
 
-def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None) -> Answer:
+def _kept_by(survivors: Sequence[Survivor], turn: Turn) -> Answer | None:
+    """A process that lives yet could write into the working copy: nothing is begun in that before it is gone."""
+    if not survivors or turn.task.park is None:
+        return None
+    return _refused(render_still_alive(turn.task.work_item, survivors, turn.language), turn.task)
+
+
+def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None, job: Job | None) -> Answer:
     """Take a parked task on at its stage, with its counters reset."""
     task = turn.task
     if is_terminal(task.stage) or task.park is None:
         return _refused(f"{task.work_item} is not parked: there is nothing to resume", task)
-    resume(turn, by, active=active, last=last)
+    resume(turn, by, active=active, last=last, job=job)
     return _done(f"{task.work_item}: resumed at {turn.task.stage}", task)
 
 
@@ -138,7 +164,15 @@ def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None) -> Answe
 
 
 def triggered(
-    context: Context, task: Task, trigger: TriggerSet, *, active: bool, landing: bool = False, freeze: Freeze | None = None
+    context: Context,
+    task: Task,
+    trigger: TriggerSet,
+    *,
+    active: bool,
+    landing: bool = False,
+    freeze: Freeze | None = None,
+    deploy: Deploy | None = None,
+    queued: bool = False,
 ) -> Decided:
     """A person set a trigger status. Where it means nothing now: one comment, and the derived status again."""
     turn = Turn(context, task)
@@ -161,7 +195,7 @@ def triggered(
                 return _board_decision(turn, Decision.CONFIRM_DEPLOY, trigger)
         case Status.STOP:
             door = context.limits.stop_status_enabled
-            if door and _stop(turn, trigger.by, landing=landing).verb is Verb.DONE:
+            if door and _stop(turn, trigger.by, landing=landing, deploy=deploy, queued=queued).verb is Verb.DONE:
                 return turn.end(show=True)
         case _:
             raise ValueError(f"{trigger.trigger} is no trigger")

@@ -1,7 +1,7 @@
-"""Decisions about one repo: which trigger an issue's activity stands for, whether it may enter the line, what lands next.
+"""Decisions about one repo: which trigger an issue's activity stands for, whether it may enter the line, whether it may land.
 
-Owns: the reading of activity entries, QG-0's consequence, the choice of the landing queue's next member, and the
-membership check of a landing. Rule: pure; the plan is made anew from the store at every event.
+Owns: the reading of activity entries, QG-0's consequence, and the membership check of a landing. Does not own: what lands next
+(``train``). Rule: pure.
 """
 
 from collections.abc import Collection, Sequence
@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import final
 
+from orch.core.board_write import is_explained, is_unknown_persons, unknown_entry
 from orch.core.gates import Qg0Problem, qg0
-from orch.core.ids import ActivityId, IssueId, Sha, TaskRow
+from orch.core.ids import ActivityId, IssueId, TaskRow
 from orch.core.messages import Answer, Verb
-from orch.core.model import Activity, BoardComment, BoardIssue, Candidate, Limits, Project, Repo, Task
+from orch.core.model import Activity, BoardComment, BoardIssue, Candidate, Limits, Project, Repo, Task, Unexplained
 from orch.core.render import render_qg0_problem
 from orch.core.stages import Stage, is_terminal
 from orch.core.statuses import Status, StatusMap
@@ -25,12 +26,16 @@ from orch.core.statuses import Status, StatusMap
 class Chosen:
     """The one trigger that counts among an issue's unhandled entries, and every entry that is handled with it.
 
-    *trigger* is None when the entries mean nothing: they are marked handled all the same.
+    *trigger* is None when the entries mean nothing: they are marked handled all the same. *wait* says that the log does not
+    explain the column yet: nothing is handled, and it is read again. *unknown* says that it never did: the column counts as set
+    by an unknown person, *entry* stands for that, and STOP alone is obeyed.
     """
 
     trigger: Status | None
     entry: Activity | None
     handled: tuple[ActivityId, ...]
+    wait: bool = False
+    unknown: bool = False
 
 
 def choose_trigger(
@@ -41,12 +46,14 @@ def choose_trigger(
     *,
     live: bool = True,
     baseline: datetime | None = None,
+    seen: Unexplained | None = None,
 ) -> Chosen:
     """Choose among *entries* (oldest first) of one issue whose current column is *column*; *live*: it has a task to stop.
 
     Entries of our own users are echoes. An entry counts only with an old state and a new state of this project. STOP
     always counts; otherwise only the newest human entry does, and only if the column ever showed it: it still does, or a
     write of our own names it as what it overwrote. A ``to_analyse`` set after the STOP is kept, unhandled, for a next look.
+    A column that the log does not explain is waited for until *seen* says that it was looked at often enough.
     What is older than *baseline* was there before we were: it counts as handled, but for a STOP that stands on a live task.
     """
     fresh = [entry for entry in entries if entry.id in unhandled]
@@ -68,9 +75,16 @@ def choose_trigger(
             if meant is Status.TO_ANALYSE and shown:
                 handled = handled[: fresh.index(stop) + 1]
             return Chosen(trigger=Status.STOP, entry=stop, handled=handled)
-    if newest is None or not shown:
+    if newest is not None and shown:
+        return Chosen(trigger=meant, entry=newest, handled=handled)
+    if column is None or is_explained(column, entries, {entry.id for entry in human}):
         return Chosen(trigger=None, entry=None, handled=handled)
-    return Chosen(trigger=meant, entry=newest, handled=handled)
+    if not is_unknown_persons(seen, column):
+        return Chosen(trigger=None, entry=None, handled=(), wait=True)
+    assert seen is not None
+    entry = unknown_entry(seen)
+    stops = live and states.trigger_of(column) is Status.STOP
+    return Chosen(trigger=Status.STOP if stops else None, entry=entry, handled=(*handled, entry.id), unknown=True)
 
 
 def _is_standing_stop(entry: Activity, states: StatusMap, column: str | None) -> bool:
@@ -183,37 +197,6 @@ def not_adopted(issue: IssueId, error: str) -> Answer:
 
 
 # ------------------------------------------------------------------------------------------------ landing
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Land:
-    """Take this task as the next candidate."""
-
-    task: TaskRow
-    head: Sha
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Nothing lands now; *why* is for people."""
-
-    why: str
-
-
-def plan_landing(queue: Sequence[Task], repo: Repo, *, busy: bool) -> Land | Hold:
-    """Choose what lands next: one at a time, in the queue's order; under a freeze only exempt tasks."""
-    if busy:
-        return Hold(why="another landing is under way")
-    staying = [task for task in queue if task.cancel_requested_at is None]
-    admitted = [task for task in staying if task.exempt or repo.freeze is None]
-    if not admitted:
-        return Hold(why="the repo is frozen" if staying else "the landing queue is empty")
-    for task in admitted:
-        if task.head is not None:
-            return Land(task=task.row, head=task.head)
-    return Hold(why=f"{admitted[0].work_item} has no head")
 
 
 def membership_fault(candidate: Candidate, members: Sequence[Task | None], repo: Repo) -> str | None:

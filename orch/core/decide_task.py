@@ -16,9 +16,11 @@ from orch.core.effects import (
     OpenPullRequest,
     RecordVerdict,
     RequeueJob,
+    WakeRepo,
     WakeSlots,
 )
 from orch.core.gates import GATES, Evidence, GateResult, Light, Report, has_questions, read_report
+from orch.core.ids import artefact_dir
 from orch.core.messages import (
     RefusalKind,
     RunEnded,
@@ -36,7 +38,7 @@ from orch.core.model import (
     Verdict,
 )
 from orch.core.render import (
-    render_confirm_deploy,
+    render_branch_moved,
     render_done,
     render_plan_ready,
     render_pr_body,
@@ -61,6 +63,7 @@ from orch.core.retry import (
     new_visit,
 )
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal
+from orch.core.survivors import park_for_survivors
 from orch.core.turn import Context, Decided, Turn
 
 AGENT_STAGES = (Stage.ANALYSIS, Stage.ARCHITECTURE, Stage.DEVELOPMENT, Stage.REVIEW, Stage.TESTING)
@@ -121,6 +124,11 @@ def _check_gates(turn: Turn, evidence: Evidence) -> tuple[GateResult | None, lis
     return None, [result.reason for result in results if result.reason]
 
 
+def would_pass(turn: Turn, evidence: Evidence) -> bool:
+    """Say whether every gate of the task's stage is green on *evidence*; nothing is changed."""
+    return _check_gates(turn, evidence)[0] is None
+
+
 def _enter_agent_stage(turn: Turn) -> None:
     turn.set(counters=new_visit(turn.task.counters))
     if turn.task.stage is Stage.TESTING and turn.task.pr_number is not None:
@@ -146,8 +154,7 @@ def _wait(turn: Turn, result: GateResult, evidence: Evidence) -> None:
             if task.awaiting is not Awaiting.APPROVAL or task.shown != task.head:
                 turn.set(awaiting=Awaiting.APPROVAL, shown=task.head)
                 assert task.head is not None
-                links = [(name, "") for name in sorted(evidence.artefacts or {}) if not name.startswith("00-")]
-                text = render_plan_ready(task.work_item, links, task.head, turn.language)
+                text = render_plan_ready(task.work_item, _links(turn, evidence), task.head, turn.language)
                 turn.comment(Role.ANALYST, text, "plan-ready")
                 turn.alert("approval", f"{task.work_item}: the plan waits for approval")
         case "branch_mergeable":
@@ -161,18 +168,18 @@ def _wait(turn: Turn, result: GateResult, evidence: Evidence) -> None:
             turn.set(awaiting=Awaiting.GATE)
 
 
+def _links(turn: Turn, evidence: Evidence) -> list[tuple[str, str]]:
+    """Return the analyst's artefacts by name, each with its address for people."""
+    folder, web_url = artefact_dir(turn.task.work_item), turn.context.web_url
+    names = [name for name in sorted(evidence.artefacts or {}) if not name.startswith("00-")]
+    return [(name, web_url(turn.task.branch, f"{folder}/{name}")) for name in names]
+
+
 def _wait_for_deploy(turn: Turn) -> None:
-    task = turn.task
-    if task.awaiting in (Awaiting.CONFIRM, Awaiting.DEPLOYING):
-        return
-    if not turn.project.deploy.confirm:
-        turn.set(awaiting=Awaiting.DEPLOYING)
-        return
-    assert task.landed is not None
-    turn.set(awaiting=Awaiting.CONFIRM, shown=task.landed)
-    text = render_confirm_deploy(task.work_item, task.landed, [], "", turn.language)
-    turn.comment(Role.DEPLOYER, text, f"confirm-deploy:{turn.context.now.isoformat()}")
-    turn.alert("confirm-deploy", text)
+    """Its repo asks a person as soon as it has read what there is to show, or deploys it in its turn."""
+    if turn.task.awaiting not in (Awaiting.CONFIRM, Awaiting.DEPLOY_TURN, Awaiting.DEPLOYING):
+        turn.set(awaiting=Awaiting.GATE if turn.project.deploy.confirm else Awaiting.DEPLOY_TURN)
+        turn.emit(WakeRepo())
 
 
 def _red(turn: Turn, result: GateResult, evidence: Evidence) -> None:
@@ -238,6 +245,8 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
     turn = Turn(context, task)
     if ended.attempt != task.attempt or is_terminal(task.stage) or task.park is not None:
         return turn.ignore()
+    if ended.survivors:
+        return _survived(turn, run, ended)
     if ended.infrastructure:
         return _disturbed(turn, job, ended)
     if ended.setup:
@@ -256,6 +265,15 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
         _after_refusal(turn, ended)
     else:
         _after_success(turn, run, ended)
+    return turn.end()
+
+
+def _survived(turn: Turn, run: Run, ended: RunEnded) -> Decided:
+    """A process of it lives on: its work is archived, and taken over by a continuation when a person has dealt with that."""
+    turn.set(note="", base=ended.base or turn.task.base, branch=ended.name or turn.task.branch)
+    if ended.result.outcome is not Outcome.CANCELLED:
+        _tell_finished(turn, run, ended.result)
+    park_for_survivors(turn, ended.survivors)
     return turn.end()
 
 
@@ -311,7 +329,7 @@ def _after_refusal(turn: Turn, ended: RunEnded) -> None:
             turn.park(ParkReason.BRANCH_FORCED, refusal.reason)
         case RefusalKind.REPLAY_CONFLICT:
             turn.park(ParkReason.REPLAY_CONFLICT, refusal.reason)
-        case RefusalKind.PATHS | RefusalKind.HISTORY | RefusalKind.OVERSIZED | RefusalKind.EMPTY:
+        case RefusalKind.PATHS | RefusalKind.HISTORY | RefusalKind.OVERSIZED | RefusalKind.EMPTY | RefusalKind.MARKERS:
             _ask_again(turn, GateResult(gate=f"branch-check ({refusal.kind})", light=Light.RED, reason=refusal.reason))
         case _:
             assert_never(refusal.kind)
@@ -331,7 +349,14 @@ def _after_success(turn: Turn, run: Run, ended: RunEnded) -> None:
                 reason = "this run changed nothing outside the artefact folder"
                 _ask_again(turn, GateResult(gate="branch_pushed", light=Light.RED, reason=reason))
                 return
+            turn.set(merge_main=False)
             _keep_pull_request(turn, run)
+        case Stage.REVIEW | Stage.TESTING if code_moved:
+            # These roles change no code: a person pushed some during the run, which nobody has tested or judged.
+            text = render_branch_moved(task.branch, task.head, facts.head, turn.language)
+            turn.comment(Role.STREAM, text, f"moved:{facts.head}")
+            turn.move(Move.BRANCH_MOVED, cause="branch-moved", detail=facts.head[:12])
+            evidence = Evidence()
         case Stage.REVIEW | Stage.TESTING:
             evidence = _with_report(turn, run, evidence)
             if task.pr_number is not None:

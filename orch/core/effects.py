@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import final
 
 from orch.core.ids import Branch, Sha
-from orch.core.model import CommitStatus, Feedback, RunMode, Transition, Verdict
+from orch.core.model import CommitStatus, Deploy, Feedback, RunMode, Survivor, Transition, Verdict
 from orch.core.stages import Role, Stage
 from orch.core.statuses import Status
 
@@ -70,6 +70,22 @@ class RecordVerdict:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class KeepSurvivors:
+    """Remember exactly these as the task's processes that could not be ended; none: all are gone."""
+
+    survivors: tuple[Survivor, ...]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeepDeploy:
+    """Write the row of the task's running deploy: its next try, or its end, with which the slot is free."""
+
+    deploy: Deploy
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SetStatus:
     """Board: show *status*. Only the newest of a task is ever written."""
 
@@ -105,6 +121,23 @@ class EditPullRequest:
     title: str
     body: str
     close: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReopenPullRequest:
+    """Forge: open the task's pull request again, which a person had closed."""
+
+    number: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PushBranch:
+    """Forge: push *branch* at *sha* where it was removed; where it stands, it stays as it is."""
+
+    branch: Branch
+    sha: Sha
 
 
 @final
@@ -163,9 +196,11 @@ class CancelRun:
 
 
 BoardEffect = SetStatus | Comment
-ForgeEffect = OpenPullRequest | EditPullRequest | KeepPrComment | PostCommitStatus | MarkMerged
+ForgeEffect = OpenPullRequest | EditPullRequest | ReopenPullRequest | PushBranch | KeepPrComment | PostCommitStatus | MarkMerged
 ChatEffect = Alert
 OutboxEffect = BoardEffect | ForgeEffect | ChatEffect
-StoreEffect = QueueJob | RequeueJob | CancelJobs | ExpediteJob | EnterTrain | RecordTransition | RecordVerdict
+StoreEffect = (
+    QueueJob | RequeueJob | CancelJobs | ExpediteJob | EnterTrain | RecordTransition | RecordVerdict | KeepSurvivors | KeepDeploy
+)
 HintEffect = WakeSlots | WakeRepo | CancelRun
 Effect = OutboxEffect | StoreEffect | HintEffect

@@ -7,6 +7,7 @@ OrchError
 │   └── LeaseLost        a write carried a stale fence or lease epoch
 ├── ExternalError        a service failed: service, operation, retry_after
 │   ├── TransientError   worth another try
+│   │   └── CredentialRefused  our key is refused: the operator mends it, what waits goes on then
 │   └── PermanentError   the same request will fail again
 ├── AgentError           an agent could not be started or read
 ├── StoreError           the store could not read or write
@@ -48,6 +49,10 @@ class ExternalError(OrchError):
 
 class TransientError(ExternalError):
     """Worth another try later."""
+
+
+class CredentialRefused(TransientError):
+    """The service refuses our key: an operator mends that, and what waits for the service then goes on."""
 
 
 class PermanentError(ExternalError):

@@ -227,10 +227,11 @@ def branch_mergeable(task: Task, project: Project, evidence: Evidence) -> GateRe
 
 
 def deploy_status(task: Task, project: Project, evidence: Evidence) -> GateResult:
-    """The project's deploy command succeeded on the landed commit; passes at once where there is none."""
-    if project.deploy.agent and not project.deploy.command and evidence.verdict is None:
-        return _red("deploy_status", "deploy.agent is set, but no deployer agent is run yet: set deploy.command instead")
-    return _command_gate("deploy_status", project.deploy.command, evidence)
+    """The landed commit is deployed, by the project's command or its agent; passes at once where there is neither."""
+    if evidence.verdict is not None and evidence.verdict in GREEN_VALUES:
+        return _green("deploy_status", evidence.detail)
+    deployer = ("agent",) if project.deploy.agent else project.deploy.command
+    return _command_gate("deploy_status", deployer, evidence)
 
 
 GATES: Mapping[str, Gate] = {

@@ -99,6 +99,11 @@ def archive_ref(task: TaskRow, number: int) -> str:
     return f"refs/orch/archive/{int(task)}/{int(number)}"
 
 
+def report_ref(branch: Branch) -> str:
+    """The mirror ref of the last report that the daemon itself put onto a task branch, kept before it is pushed."""
+    return f"refs/orch/reports/{branch}"
+
+
 def docs_ref(task: TaskRow, number: int) -> str:
     """The mirror ref that keeps a task's artefact folder for ever."""
     return f"refs/orch/docs/{int(task)}/{int(number)}"

@@ -18,6 +18,8 @@ from orch.core.effects import (
     OpenPullRequest,
     OutboxEffect,
     PostCommitStatus,
+    PushBranch,
+    ReopenPullRequest,
     SetStatus,
 )
 from orch.core.ids import Branch, IssueId, ProjectName, Sha, TaskRow
@@ -30,6 +32,8 @@ _TARGETS: Mapping[type, Target] = {
     Comment: Target.BOARD,
     OpenPullRequest: Target.FORGE,
     EditPullRequest: Target.FORGE,
+    ReopenPullRequest: Target.FORGE,
+    PushBranch: Target.FORGE,
     KeepPrComment: Target.FORGE,
     PostCommitStatus: Target.FORGE,
     MarkMerged: Target.FORGE,
@@ -54,6 +58,10 @@ def _key(effect: OutboxEffect, owner: str, at: datetime) -> str:
             # Two edits can fall into one moment of the clock; the later one (a close) must not be taken for the earlier one.
             content = sha256(repr(effect).encode("utf-8", "replace")).hexdigest()[:16]
             return f"{type(effect).__name__}:{owner}:{effect.number}:{at.isoformat()}:{content}"
+        case ReopenPullRequest():
+            return f"reopen:{owner}:{effect.number}:{at.isoformat()}"
+        case PushBranch():
+            return f"push:{owner}:{effect.sha}:{at.isoformat()}"
         case Alert():
             return f"alert:{owner}:{effect.kind}:{at.isoformat()}"
         case _:
@@ -87,6 +95,10 @@ def read_row(kind: str, payload: Mapping[str, Any]) -> OutboxEffect:
             return OpenPullRequest(branch=Branch(fields["branch"]), title=fields["title"], body=fields["body"])
         case "EditPullRequest":
             return EditPullRequest(**fields)
+        case "ReopenPullRequest":
+            return ReopenPullRequest(**fields)
+        case "PushBranch":
+            return PushBranch(branch=Branch(fields["branch"]), sha=Sha(fields["sha"]))
         case "KeepPrComment":
             return KeepPrComment(**fields)
         case "PostCommitStatus":

@@ -8,6 +8,7 @@ unchanged head again: a task that its verdict sent back too often goes on at dev
 from dataclasses import replace
 
 from orch.core.decide_task import advance, send_to_development
+from orch.core.effects import PushBranch, ReopenPullRequest
 from orch.core.gates import Evidence
 from orch.core.model import (
     Awaiting,
@@ -25,27 +26,56 @@ from orch.core.model import (
 )
 from orch.core.render import render_resumed
 from orch.core.retry import INFRASTRUCTURE_MAX, clears_at
-from orch.core.stages import Role, Stage
+from orch.core.stages import TABLE, Move, Role, Stage
 from orch.core.turn import Context, Decided, Turn
 
-_UNJUDGED = (ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED)
+_AROUND_IT = (ParkReason.SURVIVOR, ParkReason.ISSUE_GONE, ParkReason.PR_CLOSED, ParkReason.BRANCH_FORCED)
+"""Parks for what happened around a task while its work was in order: its agent goes on as it was told."""
+_UNJUDGED = (ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED, *_AROUND_IT)
 _SENT_BACK = {Stage.REVIEW: ("review", VerdictValue.CHANGES_REQUESTED), Stage.TESTING: ("testing", VerdictValue.FAIL)}
 
 
-def resume(turn: Turn, by: str, *, active: bool, last: Verdict | None = None) -> None:
-    """A person takes a parked task on, with its counters reset. *last* is the newest verdict of its stage."""
+def resume(turn: Turn, by: str, *, active: bool, last: Verdict | None = None, job: Job | None = None) -> None:
+    """A person takes a parked task on, with its counters reset.
+
+    *last* is the newest verdict of its stage, *job* its newest one.
+    """
     task = turn.task
     assert task.park is not None, "only a parked task is resumed"
-    evidence, at_ci, cause = task.park.evidence, _waits_for_ci(turn.project, task), _judged(task, last)
+    reason, evidence = task.park.reason, task.park.evidence
+    at_ci, cause = _waits_for_ci(turn.project, task), _judged(task, last)
     turn.set(park=None, counters=Counters(), note="")
     turn.record(task.stage, task.stage, "resumed", by=by)
-    target = Stage.DEVELOPMENT if cause else task.stage
+    target = Stage.DEVELOPMENT if cause or _is_other_code(task) else task.stage
     turn.comment(Role.STREAM, render_resumed(by, target, turn.language), f"resumed:{turn.context.now.isoformat()}")
+    _put_back(turn, reason)
     if cause and last is not None:
         why = f"the {task.stage} verdict stands: its code has not changed since"
         send_to_development(turn, cause, why, Feedback(kind=cause, text=evidence, findings=last.findings))
+    elif _is_other_code(task):
+        if task.stage is not Stage.DEVELOPMENT:
+            turn.move(Move.BRANCH_MOVED, cause="branch-moved", detail=str(task.head)[:12])
+        advance(turn, Evidence())
     else:
-        _go_on(turn, at_ci=at_ci, active=active, mode=RunMode.NEW_ATTEMPT, feedback=Feedback(kind="resumed", text=evidence))
+        goes_on = reason in _AROUND_IT and job is not None and job.stage is task.stage
+        mode = RunMode.CONTINUATION if goes_on else RunMode.NEW_ATTEMPT
+        feedback = job.feedback if goes_on and job is not None else Feedback(kind="resumed", text=evidence)
+        _go_on(turn, at_ci=at_ci, active=active, mode=mode, feedback=feedback)
+
+
+def _put_back(turn: Turn, reason: ParkReason) -> None:
+    """What a person took away from the forge and wants again."""
+    task = turn.task
+    if reason is ParkReason.PR_CLOSED and task.pr_number is not None:
+        turn.emit(ReopenPullRequest(number=task.pr_number))
+    if reason is ParkReason.BRANCH_FORCED and task.head is not None:
+        turn.emit(PushBranch(branch=task.branch, sha=task.head))
+
+
+def _is_other_code(task: Task) -> bool:
+    """Say whether the task was parked because its branch was forced onto code that nobody has judged."""
+    forced = task.park is not None and task.park.reason is ParkReason.BRANCH_FORCED
+    return forced and task.ci is None and task.code_head is not None and Move.BRANCH_MOVED in TABLE[task.stage].moves
 
 
 def cause_cleared(context: Context, task: Task, *, active: bool, job: Job | None) -> Decided:

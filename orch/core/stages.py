@@ -85,14 +85,14 @@ TABLE: Mapping[Stage, StageRow] = {
             Stage.ANALYSIS,
             Role.ANALYST,
             ("analysis_artifacts", "approved"),
-            {Move.PASSED: Stage.ARCHITECTURE, Move.RETURNED: Stage.ANALYSIS, **_STOP},
+            {Move.PASSED: Stage.ARCHITECTURE, Move.RETURNED: Stage.ANALYSIS, **_STOP, **_MERGED},
             ("01-brd.md", "02-acceptance.md", "questions.md"),
         ),
         _row(
             Stage.ARCHITECTURE,
             Role.ARCHITECT,
             ("architecture_artifacts",),
-            {Move.PASSED: _DEV, **_STOP},
+            {Move.PASSED: _DEV, **_STOP, **_MERGED},
             ("06-adr/ADR-NNN-*.md",),
         ),
         _row(

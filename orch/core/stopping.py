@@ -5,12 +5,14 @@ Does not own: who may ask for it (``decide_person``), the end of processes and b
 Rule: pure. Inside a window STOP is recorded and deferred; the window ends with its real result, and the answer says so.
 """
 
-from orch.core.effects import CancelJobs, CancelRun, EditPullRequest
+from dataclasses import replace
+
+from orch.core.effects import CancelJobs, CancelRun, EditPullRequest, KeepDeploy, WakeRepo
 from orch.core.ids import Attempt
-from orch.core.model import Awaiting, Task
-from orch.core.render import render_action, render_cancelled, render_pr_body, render_pr_title
+from orch.core.model import Awaiting, Deploy, DeployState, Task
+from orch.core.render import render_cancelled, render_moment, render_pr_body, render_pr_title, render_stop_deferred
 from orch.core.stages import Move, Role, Stage, is_terminal
-from orch.core.turn import Context, Decided, Turn
+from orch.core.turn import Turn
 
 
 def is_deploying(task: Task) -> bool:
@@ -18,17 +20,32 @@ def is_deploying(task: Task) -> bool:
     return task.stage is Stage.DEPLOY and task.awaiting is Awaiting.DEPLOYING and task.park is None
 
 
-def defer_stop(turn: Turn, by: str) -> str:
-    """Record a STOP inside a critical window and return what to answer."""
+def may_withdraw(deploy: Deploy, *, queued: bool = False) -> bool:
+    """Say whether nothing of a running deploy is under way: it is between two tries, or its agent is still *queued*."""
+    return deploy.state is DeployState.RUNNING and (deploy.due_at is not None or queued)
+
+
+def defer_stop(turn: Turn, by: str, deploy: Deploy | None = None) -> str:
+    """Record a STOP inside a critical window and return what to answer; the deploy's deadline bounds the wait."""
     turn.set(cancel_requested_at=turn.context.now)
     turn.record(turn.task.stage, turn.task.stage, "stop-requested", by=by)
-    turn.comment(Role.STREAM, render_action(turn.task, turn.language), f"stop-requested:{turn.context.now.isoformat()}")
-    what = "deploy" if turn.task.stage is Stage.DEPLOY else "landing"
-    return f"{turn.task.work_item}: STOP is recorded; the {what} under way ends first, and its result is told"
+    deadline = "" if deploy is None else render_moment(deploy.deadline_at)
+    told = render_stop_deferred(turn.task.work_item, deadline, turn.language)
+    turn.comment(Role.STREAM, told, f"stop-requested:{turn.context.now.isoformat()}")
+    return told
 
 
-def stop_now(turn: Turn, by: str = "") -> str:
-    """End the task: fence what runs, cancel what is queued, leave the landing queue, close the pull request."""
+def withdraw_deploy(turn: Turn, deploy: Deploy) -> None:
+    """Give the slot of a deploy back of which nothing is under way."""
+    withdrawn = replace(deploy, state=DeployState.WITHDRAWN, ended_at=turn.context.now, due_at=None, detail="stopped")
+    turn.emit(KeepDeploy(deploy=withdrawn), WakeRepo())
+
+
+def stop_now(turn: Turn, by: str = "", text: str = "") -> str:
+    """End the task: fence what runs, cancel what is queued, leave the landing queue, close the pull request.
+
+    *text* says what became of it, where that is not simply cancelled.
+    """
     task = turn.task
     turn.emit(CancelJobs(), CancelRun())
     asked = task.cancel_requested_at or turn.context.now
@@ -36,7 +53,7 @@ def stop_now(turn: Turn, by: str = "") -> str:
     turn.move(Move.STOPPED, cause="stopped", by=by)
     if task.pr_number is not None and task.landed is None:
         close_pull_request(turn, task.pr_number)
-    text = render_cancelled(task.work_item, task.landed, turn.language)
+    text = text or render_cancelled(task.work_item, task.landed, turn.language)
     turn.comment(Role.STREAM, text, "cancelled")
     return text
 
@@ -47,14 +64,7 @@ def close_pull_request(turn: Turn, number: int) -> None:
     turn.emit(EditPullRequest(number=number, title=title, body=body, close=True))
 
 
-def complete_stop(turn: Turn) -> None:
+def complete_stop(turn: Turn, text: str = "") -> None:
     """A window has closed: carry out the STOP that came meanwhile, unless the task is done (then that is the truth)."""
     if turn.task.cancel_requested_at is not None and not is_terminal(turn.task.stage):
-        stop_now(turn)
-
-
-def window_closed(context: Context, task: Task) -> Decided:
-    """A landing came to nothing (its push was refused, its intent cleared): a STOP that waited for it is carried out."""
-    turn = Turn(context, task)
-    complete_stop(turn)
-    return turn.end()
+        stop_now(turn, text=text)

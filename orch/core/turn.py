@@ -4,6 +4,7 @@ Owns: the shape of a decision and the few moves that every decision is made of. 
 call of a ``decide_*`` function and leaves it as a frozen ``Outcome`` value.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, final
@@ -21,6 +22,7 @@ from orch.core.effects import (
     WakeRepo,
     WakeSlots,
 )
+from orch.core.ids import Branch
 from orch.core.messages import Answer
 from orch.core.model import Awaiting, Feedback, Limits, Park, ParkReason, Project, RunMode, Task, Transition
 from orch.core.render import render_parked
@@ -31,14 +33,23 @@ FIX_PRIORITY = 1
 """A fix's jobs are claimed before those of other tasks."""
 
 
+def _no_pages(branch: Branch, path: str) -> str:
+    del branch, path
+    return ""
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What every decision is given: the present, the project, the limits in force."""
+    """What every decision is given: the present, the project, the limits in force.
+
+    *web_url* makes a link for people to a file (its path in the repo) on a branch; empty where the forge has no pages.
+    """
 
     now: datetime
     project: Project
     limits: Limits
+    web_url: Callable[[Branch, str], str] = _no_pages
 
 
 @final

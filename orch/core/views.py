@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never, final
 
+from orch.core.deploy_views import deploy_view, why_deploy
 from orch.core.model import (
     Account,
     AccountPause,
     Awaiting,
+    Deploy,
     Freeze,
     FreezeCause,
     Job,
@@ -23,6 +25,8 @@ from orch.core.model import (
     Task,
     Transition,
     Usage,
+    Watch,
+    WatchSign,
 )
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_duration, render_moment, short_sha, tokens_cached, tokens_in
@@ -37,7 +41,12 @@ EVIDENCE_MAX = 4000
 NAMES_MAX = 10
 
 _ANALYSIS = {Awaiting.APPROVAL: Status.IN_REVIEW, Awaiting.INPUT: Status.NEEDS_INPUT}
-_DEPLOY = {Awaiting.DEPLOYING: Status.DEPLOYING, Awaiting.CONFIRM: Status.AWAITING_DEPLOY}
+_DEPLOY = {
+    Awaiting.DEPLOYING: Status.DEPLOYING,
+    Awaiting.CONFIRM: Status.AWAITING_DEPLOY,
+    Awaiting.DEPLOY_TURN: Status.AWAITING_DEPLOY,
+}
+_DONE = {WatchSign.WATCHING: Status.MONITORING, WatchSign.DEGRADED: Status.BLOCKED}
 
 
 def status_of(task: Task) -> Status:
@@ -56,7 +65,7 @@ def status_of(task: Task) -> Status:
         case Stage.DEPLOY:
             return _DEPLOY.get(task.awaiting, Status.IN_PROGRESS)
         case Stage.DONE:
-            return Status.DONE
+            return _DONE.get(task.watch, Status.DONE)
         case Stage.CANCELLED:
             return Status.CANCELLED
         case _:
@@ -87,6 +96,15 @@ class TaskFacts:
     slots: int | None = None
     account: Account | None = None
     shortages: Sequence[Shortage] = ()
+    landing_held: str = ""
+    """Why it is not in the train's chain, *landing_with* who is being tested with it now, itself among them."""
+    landing_with: Sequence[str] = ()
+    deploying: Deploy | None = None
+    """The running deploy of its project, *deploying_name* what people call that one's task, *deploys* its own, newest first."""
+    deploying_name: str = ""
+    deploys: Sequence[Deploy] = ()
+    watch: Watch | None = None
+    """How what the task brought does in production, while its card shows something of that."""
 
     def running(self) -> Run | None:
         """Return the newest run that has not ended."""
@@ -108,7 +126,7 @@ def why(facts: TaskFacts, now: datetime, language: str = "en") -> str:
     """Say in one or two plain sentences what the task waits for, since when, and what would move it on."""
     task, since = facts.task, _Since(now, language)
     if is_terminal(task.stage):
-        return say(language, f"why.{task.stage}", since=since(task.finished_at or task.updated_at))
+        return _why_ended(facts, since)
     if task.cancel_requested_at is not None:
         return say(language, "why.stopping", since=since(task.cancel_requested_at))
     if task.park is not None:
@@ -129,6 +147,22 @@ class _Since:
     def __call__(self, at: datetime) -> str:
         passed = render_duration((self.now - at).total_seconds())
         return say(self.language, "why.since", moment=render_moment(at), duration=passed)
+
+
+def _why_ended(facts: TaskFacts, since: _Since) -> str:
+    """Nothing more happens to the task itself; what it brought may still be watched."""
+    task, watch, language = facts.task, facts.watch, since.language
+    ended = since(task.finished_at or task.updated_at)
+    if watch is None or task.stage is not Stage.DONE:
+        return say(language, f"why.{task.stage}", since=ended)
+    sha = short_sha(watch.sha)
+    if task.watch is WatchSign.WATCHING:
+        moment = render_moment(watch.until)
+        return say(language, "why.watched", since=ended, sha=sha, moment=moment, probes=watch.probes, bad=watch.bad)
+    if task.watch is WatchSign.DEGRADED:
+        fix, revert = "orch fix ID", f"orch revert {task.work_item}"
+        return say(language, "why.degraded", since=ended, sha=sha, detail=plain(watch.detail, 240), fix=fix, revert=revert)
+    return say(language, f"why.{task.stage}", since=ended)
 
 
 def _why_parked(task: Task, since: _Since) -> str:
@@ -169,9 +203,10 @@ def _why_waiting(facts: TaskFacts, since: _Since) -> str:
         case Awaiting.CONFIRM:
             told = say(language, "why.confirm", since=began, confirm=f"orch confirm-deploy {task.work_item}")
             return _after_freeze(facts, since, told)
+        case Awaiting.DEPLOY_TURN:
+            return _after_freeze(facts, since, why_deploy(task, facts.deploying, facts.deploying_name, began, language))
         case Awaiting.DEPLOYING:
-            freeze = facts.freeze() if facts.running() is None else None
-            return _frozen(freeze, since) if freeze is not None else say(language, "why.deploying", since=began)
+            return why_deploy(task, facts.deploying, facts.deploying_name, began, language)
         case Awaiting.NOTHING:
             return say(language, "why.nothing")
         case _:
@@ -265,6 +300,8 @@ def _why_gate(facts: TaskFacts, since: _Since) -> str:
         return say(language, "why.ci", sha=short_sha(head) if head else "–", since=began)
     if task.stage is Stage.DEPLOY_STAGING:
         return say(language, "why.staging", since=began)
+    if task.stage is Stage.DEPLOY:
+        return why_deploy(task, facts.deploying, facts.deploying_name, began, language)
     return say(language, "why.gate", stage=say(language, f"stage.{task.stage}"), since=began)
 
 
@@ -274,6 +311,10 @@ def _why_landing(facts: TaskFacts, since: _Since) -> str:
         told = say(language, "why.landing_unplaced", since=began)
     else:
         told = say(language, "why.landing", since=began, position=facts.landing_position)
+    if facts.landing_held:
+        told = f"{told} {plain(facts.landing_held, 600)}"
+    elif facts.landing_with:
+        told = f"{told} {say(language, 'train.testing', names=_names(facts.landing_with))}"
     return _after_freeze(facts, since, told)
 
 
@@ -287,7 +328,7 @@ def task_view(facts: TaskFacts, now: datetime) -> dict[str, object]:
     return {
         "id": task.work_item,
         "row": int(task.row),
-        "title": clean(task.title),
+        "title": clean(task.title_now),
         "project": task.project,
         "issue": task.issue,
         "url": task.url,
@@ -320,7 +361,7 @@ def task_detail(facts: TaskFacts, now: datetime) -> dict[str, object]:
     waiting_on = set(facts.open_dependencies)
     return {
         **task_view(facts, now),
-        "description": clean(task.description),
+        "description": clean(task.description_now),
         "cancel_requested_at": _moment(task.cancel_requested_at),
         "is_landed": is_landed(task.stage) or task.landed is not None,
         "history": [_transition_view(line) for line in facts.history],
@@ -328,6 +369,8 @@ def task_detail(facts: TaskFacts, now: datetime) -> dict[str, object]:
         "runs": [run_view(run, number, now) for number, run in enumerate(facts.runs, start=1)],
         "job": job_view(facts.job) if facts.job is not None else None,
         "dependencies": [{"name": name, "open": name in waiting_on} for name in facts.dependencies],
+        "deploys": [deploy_view(deploy) for deploy in facts.deploys],
+        "watch": watch_view(facts.watch) if facts.watch is not None else None,
         "stage_seconds": stage_seconds(task, facts.history, now),
     }
 
@@ -369,6 +412,21 @@ def run_view(run: Run, number: int, now: datetime) -> dict[str, object]:
         "detail": cut(clean(run.detail), EVIDENCE_MAX),
         "started_at": _moment(run.started_at),
         "ended_at": _moment(run.ended_at),
+    }
+
+
+def watch_view(watch: Watch) -> dict[str, object]:
+    """Return one watch, JSON-ready; *bad* counts failed probes in a row."""
+    return {
+        "state": str(watch.state),
+        "sha": watch.sha,
+        "probes": watch.probes,
+        "bad": watch.bad,
+        "detail": plain(watch.detail, 300),
+        "since": _moment(watch.since),
+        "until": _moment(watch.until),
+        "next_at": _moment(watch.next_at),
+        "ended_at": _moment(watch.ended_at),
     }
 
 

@@ -16,6 +16,7 @@ class Vitals:
     """*not_ready* names what keeps the daemon from its full work, *notices* what a person should see to.
 
     *crashes* counts actors' crashes by kind, *reloads* the readings of the configuration by result, since the start.
+    *polls* is how the reconciler's last look at each project went.
     """
 
     not_ready: Mapping[str, str] = field(default_factory=dict)
@@ -23,3 +24,4 @@ class Vitals:
     shortages: tuple[Shortage, ...] = ()
     crashes: Mapping[str, int] = field(default_factory=dict)
     reloads: Mapping[str, int] = field(default_factory=dict)
+    polls: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

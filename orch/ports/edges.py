@@ -2,10 +2,12 @@
 
 from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, final
 
+from orch.core.ids import Branch, IssueId, ProjectName, Sha
 from orch.core.messages import Answer, PersonCommand
 from orch.core.room import Free
 from orch.core.vitals import Vitals
@@ -51,6 +53,47 @@ class Control(Protocol):
 
     def vitals(self) -> Vitals:
         """Return what the daemon itself is like now."""
+
+    def accepted(self) -> None:
+        """Hint: an event was stored in the inbox."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CardEvent:
+    """An event about a card: it is to be read."""
+
+    project: ProjectName
+    issue: IssueId
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchEvent:
+    """An event about a branch, a pull request or a commit's status: the forge is to be looked at. Either may be missing."""
+
+    project: ProjectName
+    branch: Branch | None = None
+    sha: Sha | None = None
+
+
+class HookDoor(Protocol):
+    """One service's webhooks. Pure but for *heard*: it reads nothing but what it is given."""
+
+    def admits(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Say, in constant time, whether the raw body was signed with the configured secret."""
+
+    def concerns(self, body: bytes, headers: Mapping[str, str]) -> bool:
+        """Say whether the event is about a project of ours. One that cannot be read is: it is kept and quarantined."""
+
+    def source(self, headers: Mapping[str, str]) -> str:
+        """Return what the event is filed under in the inbox (``gitea:push``)."""
+
+    def read(self, source: str, body: bytes) -> CardEvent | BranchEvent | str | None:
+        """Return what a stored event is about; None where it needs nothing, a sentence where it cannot be read. Never raises."""
+
+    def heard(self, at: datetime) -> None:
+        """Note that a genuine event came: silence while polls see changes means that the hook is off."""
 
 
 class BackupDesk(Protocol):

@@ -3,10 +3,9 @@
 Rule: an agent's repository is data; nothing found in it is ever run by the daemon.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, final
@@ -27,6 +26,7 @@ from orch.core.model import (
     RunMode,
 )
 from orch.core.stages import Role
+from orch.core.train import Chain
 
 
 class PushResult(StrEnum):
@@ -50,22 +50,49 @@ class Pushed:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Conflict:
-    """A member cannot be put onto the base; *files* are the conflicting paths."""
-
-    task: TaskRow
-    files: tuple[str, ...]
-    detail: str
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
 class CandidateMember:
     """What a candidate is made from: the pinned head, and the message for squash and merge styles."""
 
     task: TaskRow
     head: Sha
     message: str
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainSpec:
+    """What a chain is made from. *most* links are enough. *as_is*: a branch that holds what it is put onto is not made anew."""
+
+    base: Sha
+    members: Sequence[CandidateMember]
+    style: LandStyle
+    most: int = 10_000
+    as_is: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """A member that the chain goes without. It conflicts in *files* with the base, or with the member *after* where that is set.
+
+    *broken*: it can be put onto nothing, and *detail* says why.
+    """
+
+    task: TaskRow
+    head: Sha
+    after: TaskRow | None = None
+    files: tuple[str, ...] = ()
+    detail: str = ""
+    broken: bool = False
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuiltChain:
+    """A chain, and the members that came up before it was long enough and are not in it."""
+
+    chain: Chain
+    left_out: tuple[LeftOut, ...] = ()
 
 
 class Mirror(Protocol):
@@ -83,14 +110,24 @@ class Mirror(Protocol):
     async def contains(self, ancestor: Sha, tip: Sha) -> bool:
         """Say whether *ancestor* is *tip* or reachable from it."""
 
-    async def build_candidate(
-        self, base: Sha, members: Sequence[CandidateMember], style: LandStyle, *, author: str, email: str, at: datetime
-    ) -> Candidate | Conflict:
-        """Make a commit of *base* plus the members in order and keep it under a candidate ref.
+    def tracked(self, branch: str) -> Sha | None:
+        """Return a remote branch's tip as last fetched."""
 
-        ``rebase`` replays each commit (a branch that holds a merge becomes one squashed commit), ``squash`` makes one commit
-        per member, ``merge`` a merge commit per member. A member whose content is already in the base adds nothing. No
-        branch is rewritten.
+    async def tree_of(self, sha: Sha) -> Sha:
+        """Return the tree of a commit."""
+
+    async def contained(self, commits: Collection[Sha], tip: Sha) -> set[Sha]:
+        """Return those of *commits* that are *tip* or reachable from it; one that the mirror lacks is not."""
+
+    async def changed_files(self, base: Sha, tip: Sha) -> tuple[str, ...]:
+        """Return the files that *tip* changed since it left *base*'s line, at most 2,000."""
+
+    async def build_chain(self, spec: ChainSpec) -> BuiltChain:
+        """Make the candidates of *spec*, each on the one before it, and keep the longest under a candidate ref.
+
+        ``rebase`` retells each commit (a branch that holds a merge becomes one squashed commit), ``squash`` makes one commit
+        per member, ``merge`` a merge commit per member; the tree is the same. A member whose content is there already adds
+        nothing. No branch is rewritten. The same *spec* gives the same commits, at any time.
         """
 
     async def push_candidate(self, candidate: Candidate) -> Pushed:
@@ -98,6 +135,9 @@ class Mirror(Protocol):
 
     async def push_branch(self, branch: Branch, sha: Sha, *, expected: Sha | None) -> Pushed:
         """Push a task branch with a lease on *expected* (None: it must not exist)."""
+
+    async def is_ours(self, branch: Branch, tip: Sha) -> bool:
+        """Say whether the daemon itself made *tip* for a task branch: what a run came to, or a report on the branch."""
 
     async def write_artefact(self, branch: Branch, head: Sha, work_item: WorkItemId, *, name: str, text: str) -> Sha | None:
         """Commit one artefact of the daemon's own on *head* and push the branch; return the new head.
@@ -123,13 +163,30 @@ class Mirror(Protocol):
     def checkout(self, sha: Sha, label: str) -> AbstractAsyncContextManager[Path]:
         """Give a throw-away working copy of *sha* for the daemon's own commands; it is removed at the end."""
 
+    async def export(self, sha: Sha, folder: Path) -> None:
+        """Lay a working copy of *sha* out at *folder*, whole or not at all; nothing where one stands there already."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedMain:
+    """The default branch at *main* was merged into the working copy.
+
+    *marked* files hold conflict markers; *notes* tell of conflicts that leave none (a binary file, one side removed).
+    """
+
+    main: Sha
+    marked: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prepared:
     """A worktree ready for a run. *start_head* is what the run starts from, *base* where the branch was cut.
 
-    *branch* is the task's branch: another name than was asked for where the forge had that one already.
+    *branch* is the task's branch: another name than was asked for where the forge had that one already. *merged* is set where
+    the run starts from a merge of the default branch, made by the daemon.
     """
 
     worktree: Path
@@ -137,6 +194,7 @@ class Prepared:
     start_head: Sha
     base: Sha
     branch: Branch
+    merged: MergedMain | None = None
 
 
 @final
@@ -161,6 +219,8 @@ class WorkspaceSpec:
     setup_command: tuple[str, ...] = ()
     continues: RunId | None = None
     """The run that a continuation goes on with: no other run's archive is restored. None: the task's last one."""
+    merge_main: bool = False
+    """A new attempt begins with the freshly fetched default branch merged in, conflict markers included."""
 
 
 @final
@@ -177,8 +237,9 @@ class Workspace(Protocol):
     async def prepare(self, spec: WorkspaceSpec) -> Prepared:
         """Make or restore the working copy: the first run cuts the branch from the freshly fetched default branch.
 
-        A new attempt resets to the pinned head and moves *retire* to ``history/``; a continuation restores exactly the last
-        archived tree. Raises TransientError when the fetch or the setup command fails.
+        A new attempt resets to the pinned head, into which the default branch is merged where *merge_main* says so, and moves
+        *retire* to ``history/``; a continuation restores exactly the last archived tree. Raises TransientError when the fetch
+        or the setup command fails.
         """
 
     async def archive(self, spec: WorkspaceSpec) -> Sha | None:
@@ -187,7 +248,8 @@ class Workspace(Protocol):
     async def collect(self, spec: WorkspaceSpec, prepared: Prepared) -> Collected | Refusal:
         """Commit leftovers, fetch the branch into ``refs/agents/<run>/<attempt>``, check it and push it.
 
-        Checks: descends from *start_head*; only allowed paths changed; no file over 50 MB; no symlink out of the tree.
+        Checks: descends from *start_head*; only allowed paths changed; no file over 50 MB; no symlink out of the tree; no
+        conflict marker left of a merge that the run began with.
         """
 
     async def remove(self, task: TaskRow) -> None:

@@ -10,6 +10,7 @@ from typing import Literal, Protocol, final
 
 from orch.core.ids import (
     Branch,
+    ProjectName,
     RunId,
     TaskRow,
     WorkItemId,
@@ -20,11 +21,28 @@ from orch.core.model import (
     BoardComment,
     Feedback,
     Limits,
+    Project,
     RoleSettings,
     RunMode,
+    Survivor,
     Usage,
 )
 from orch.core.stages import Role, Stage
+from orch.ports.git import MergedMain
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SandboxSpec:
+    """What a sandboxed process may reach beside the system itself, which it may read.
+
+    *write* are folders, the working directory and the home directory among them. *read* are files and folders that would be
+    hidden otherwise. What *project* may read (its mirror's objects, its ``sandbox_read``) is added by whoever runs it.
+    """
+
+    project: ProjectName | None = None
+    write: tuple[Path, ...] = ()
+    read: tuple[Path, ...] = ()
 
 
 @final
@@ -45,6 +63,8 @@ class ProcessSpec:
     log_cap: int = 20_000_000
     run_label: str = ""
     """Value of ``ORCH_RUN_ID`` in every process of the tree."""
+    sandbox: SandboxSpec | None = None
+    """None: the daemon's own business, never sandboxed. Where there is no sandbox on this machine it changes nothing."""
 
 
 ProcessEnding = Literal["exited", "timed_out", "stalled", "hung_after_result"]
@@ -53,13 +73,16 @@ ProcessEnding = Literal["exited", "timed_out", "stalled", "hung_after_result"]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProcessEnd:
-    """*exit_code* is negative for a signal. *survivors* are pids that could not be killed (normally none)."""
+    """*exit_code* is negative for a signal. *survivors* are processes that could not be killed (normally none).
+
+    A sandbox tells a signal only in the shell's way, so 128 + a signal's number counts as that signal there.
+    """
 
     ending: ProcessEnding
     exit_code: int
     stderr_tail: str
     seconds: float
-    survivors: tuple[int, ...] = ()
+    survivors: tuple[Survivor, ...] = ()
 
 
 class LineReader(Protocol):
@@ -89,6 +112,9 @@ class Processes(Protocol):
     async def kill_orphans(self, labels: Iterable[str] | None = None) -> list[int]:
         """Kill process trees left by an earlier daemon (found by ``ORCH_RUN_ID``); return the pids that were ended."""
 
+    def living(self, labels: Iterable[str], known: Iterable[Survivor] = ()) -> tuple[Survivor, ...]:
+        """Return those that could not be ended and live yet: of the runs with *labels* as far as remembered, and of *known*."""
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -111,6 +137,7 @@ class AgentRequest:
     limits: Limits
     turns_left: int | None = None
     budget_left_usd: float | None = None
+    project: ProjectName | None = None
 
 
 class AgentReader(LineReader, Protocol):
@@ -137,7 +164,7 @@ class AgentAdapter(Protocol):
 
 
 class Commands(Protocol):
-    """Runs a project's own commands (setup, test, staging, deploy) in a directory."""
+    """Runs a project's own commands (setup, test, staging, roll-back) in a directory."""
 
     async def run(
         self,
@@ -148,8 +175,34 @@ class Commands(Protocol):
         label: str,
         log_path: Path,
         env: Mapping[str, str] | None = None,
+        project: ProjectName | None = None,
     ) -> CommandReport:
-        """Exit 0 is green, another code red; a time-out, a kill from outside or a start that failed are told apart."""
+        """Exit 0 is green, another code red; a time-out, a kill from outside or a start that failed are told apart.
+
+        *project* is whose code the command runs: it is sandboxed as that project's. None: the operator's own command.
+        """
+
+    def toolchain(self, *commands: Sequence[str]) -> str:
+        """Return what the outcome of *commands* depends on beside the tree, in a few lines that change when it does.
+
+        The host's system and kernel, the search path, whether a sandbox is in force, and each named program's file.
+        """
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProbeResult:
+    """What one probe saw. *detail* is a sentence for people: the answer's status, the exit code, what was in the way."""
+
+    ok: bool
+    detail: str = ""
+
+
+class Probe(Protocol):
+    """Looks at what is deployed, by the project's ``monitor`` settings."""
+
+    async def probe(self, project: Project) -> ProbeResult:
+        """Look once; bounded, and never raises: what cannot be reached is not ok. Without a monitor it is ok."""
 
 
 @final
@@ -172,6 +225,10 @@ class PromptContext:
     artefacts: Mapping[str, str] = field(default_factory=dict)
     test_command: str = ""
     default_branch: str = "main"
+    edit: str = ""
+    """What was changed on the card since the task began, as a unified diff; empty for nothing."""
+    merged: MergedMain | None = None
+    """Set where the run starts from a merge of the default branch, which the daemon made."""
 
 
 class Prompts(Protocol):

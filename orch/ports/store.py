@@ -11,6 +11,7 @@ from typing import Protocol, TypeVar, final
 from orch.core.ids import (
     ActivityId,
     Branch,
+    DeployId,
     InboxId,
     IntentId,
     IssueId,
@@ -28,7 +29,9 @@ from orch.core.model import (
     BoardComment,
     BoardIssue,
     Candidate,
+    CheckRow,
     CommitStatus,
+    Deploy,
     Freeze,
     InboxRow,
     Intent,
@@ -49,9 +52,13 @@ from orch.core.model import (
     Run,
     RunKind,
     RunMode,
+    Survivor,
     Task,
+    TrainRow,
     Transition,
+    Unexplained,
     Verdict,
+    Watch,
 )
 from orch.core.serial_gate import Standing
 from orch.core.stages import Role, Stage
@@ -269,6 +276,83 @@ class RepoTables(Protocol):
 
     def open_intents(self, project: ProjectName | None = None) -> list[Intent]: ...
 
+    def landing_of(self, task: Task) -> Candidate | None:
+        """Return the candidate that brought *task* to the default branch; None where no landing of ours did."""
+
+
+class TrainTables(Protocol):
+    """The merge train's checks, and what its planner remembers."""
+
+    def add_check(self, check: CheckRow) -> CheckRow:
+        """Insert a check that begins (its *id* is ignored) and return it with its id."""
+
+    def end_check(self, check: CheckRow) -> bool:
+        """Write verdict, tail, log, seconds and end; False, and nothing written, when it has one already."""
+
+    def list_checks(
+        self, project: ProjectName, *, trees: Collection[Sha] | None = None, running: bool = False, limit: int = 1000
+    ) -> list[CheckRow]:
+        """Return checks, oldest first: those on *trees*, those still running, or (neither given) the newest *limit*."""
+
+    def load_train(self, project: ProjectName) -> TrainRow:
+        """Return what the project's planner remembers, a fresh row when it was never saved."""
+
+    def save_train(self, train: TrainRow) -> None: ...
+
+    def next_landed_seq(self, project: ProjectName) -> int: ...
+
+
+class DeployTables(Protocol):
+    """Deploys and watches. A project's one running deploy is its deploy slot."""
+
+    def begin_deploy(self, deploy: Deploy) -> Deploy | None:
+        """Insert a running deploy (its *id* is ignored); None, and nothing written, when one of the project is running."""
+
+    def load_deploy(self, deploy: DeployId) -> Deploy | None: ...
+
+    def save_deploy(self, deploy: Deploy) -> bool:
+        """Write a deploy's row; False, and nothing written, when it has ended already."""
+
+    def running_deploys(self, project: ProjectName | None = None) -> list[Deploy]: ...
+
+    def last_deployed(self, project: ProjectName) -> Deploy | None:
+        """Return the newest deploy that succeeded."""
+
+    def undeployed(self, project: ProjectName) -> list[Task]:
+        """Return the tasks at deploy, and those stopped after their landing, that no deploy has brought into production."""
+
+    def list_deploys(self, *, project: ProjectName | None = None, task: TaskRow | None = None, limit: int = 100) -> list[Deploy]:
+        """Return deploys, newest first."""
+
+    def save_watch(self, watch: Watch) -> None:
+        """Write the watch of one deploy."""
+
+    def load_watch(self, project: ProjectName) -> Watch | None:
+        """Return the project's newest watch."""
+
+    def watch_of(self, row: TaskRow) -> Watch | None:
+        """Return the newest watch of what the task brought."""
+
+    def open_watches(self) -> list[Watch]: ...
+
+
+class ControlTables(Protocol):
+    """Columns that no log explains, and processes that could not be ended."""
+
+    def load_unexplained(self, project: ProjectName, issue: IssueId) -> Unexplained | None: ...
+
+    def list_unexplained(self, project: ProjectName) -> list[Unexplained]: ...
+
+    def save_unexplained(self, seen: Unexplained) -> None: ...
+
+    def drop_unexplained(self, project: ProjectName, issue: IssueId) -> None: ...
+
+    def save_survivors(self, row: TaskRow, survivors: Iterable[Survivor]) -> None:
+        """Keep exactly these as the task's processes that could not be ended."""
+
+    def list_survivors(self, row: TaskRow | None = None) -> dict[TaskRow, list[Survivor]]:
+        """Return by task the processes that could not be ended, of one task or of all."""
+
 
 class LocalTables(Protocol):
     """The local board's issues, comments and activity; the local forge's pull requests and statuses."""
@@ -285,7 +369,13 @@ class LocalTables(Protocol):
     def move_issue(self, issue: IssueId, state_id: str, activity: Activity) -> None:
         """Set the column and append the activity entry."""
 
+    def archive_issue(self, issue: IssueId, at: datetime, *, archived: bool) -> None:
+        """Put the local board's card away, or bring it back."""
+
     def list_activities(self, issue: IssueId) -> list[Activity]: ...
+
+    def issue_of_activity(self, activity: ActivityId) -> IssueId | None:
+        """Return the local board's issue that an entry belongs to."""
 
     def insert_comment(self, comment: BoardComment, key: str) -> bool:
         """Add a comment; False when *key* (not empty) exists."""
@@ -299,6 +389,9 @@ class LocalTables(Protocol):
     def load_pull_request(self, project: ProjectName, number: int) -> PullRequest | None: ...
 
     def open_pull_request_of(self, project: ProjectName, branch: Branch, base: str) -> PullRequest | None: ...
+
+    def list_pull_requests(self, project: ProjectName, base: str) -> list[PullRequest]:
+        """Return the pull requests onto *base*, newest first."""
 
     def save_pull_request(self, pull: PullRequest) -> None: ...
 
@@ -332,11 +425,25 @@ class AccountTables(Protocol):
     def forget_failures(self, account: str, before: datetime | None = None) -> None:
         """Forget the account's noted failures, or those *before* a moment."""
 
+    def identity(self) -> str:
+        """Return this store's own name, made with it and kept by its backups."""
+
     def probe(self, at: datetime) -> None:
         """Write something small, to see whether the disk takes it."""
 
 
-class Tx(TaskTables, JobTables, QueueTables, RepoTables, LocalTables, AccountTables, Protocol):
+class Tx(
+    TaskTables,
+    JobTables,
+    QueueTables,
+    RepoTables,
+    TrainTables,
+    DeployTables,
+    LocalTables,
+    AccountTables,
+    ControlTables,
+    Protocol,
+):
     """One transaction: everything in it is committed together, or nothing."""
 
 

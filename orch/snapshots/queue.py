@@ -10,7 +10,6 @@ from datetime import datetime
 from orch.core.ids import ProjectName, TaskRow
 from orch.core.model import (
     AccountPause,
-    Awaiting,
     Intent,
     IntentKind,
     Job,
@@ -22,11 +21,13 @@ from orch.core.model import (
     Run,
     RunKind,
     Task,
+    WatchState,
 )
 from orch.core.render.quote import plain
-from orch.core.stages import Stage
-from orch.core.views import TaskFacts, job_view, run_view, status_of, why
+from orch.core.views import TaskFacts, job_view, run_view, status_of, watch_view, why
 from orch.ports import Tx
+from orch.snapshots.deploys import deploy_block
+from orch.snapshots.merge import TrainReader
 from orch.snapshots.reader import Block, Present, Reader, freeze_view
 
 ROWS_MAX = 200
@@ -51,13 +52,24 @@ def load_queue(
         "tasks": _tasks_block(facts, now),
         "serial_gate": _gate_block(repos, facts, limits),
         "task_deps": _deps_block(facts, limits),
-        "merge": _merge_block(reader, repos, intents),
-        "deploy": _deploy_block(live, intents, names),
-        "stop": _stop_block(live, intents, names),
-        "reconcile": {"enabled": False},
+        "merge": _trains(tx, reader, now, limits, present or Present(), names).block(repos, intents),
+        "deploy": {**_deploys(tx, now, facts, repos, names), "watch": _watches(tx, repos, names)},
+        "stop": {**_stop_block(live, intents, names), "survivors": _survivors(tx, names)},
+        "reconcile": _reconcile_block(tx, limits, present or Present()),
         "agents": {**_agents_block(tx, now, limits, names), **_held_block(reader, present or Present())},
         "budget": {"enabled": False},
         "outbox": _outbox_block(tx, names),
+    }
+
+
+def _reconcile_block(tx: Tx, limits: Limits, present: Present) -> Block:
+    """Return how the services are polled, how the last poll of each project went, and what waits in the inbox."""
+    return {
+        "enabled": limits.reconcile_enabled,
+        "board": limits.reconcile_board_enabled,
+        "interval_s": limits.reconcile_interval_s,
+        "projects": {name: dict(report) for name, report in present.polls.items()},
+        "inbox": len(tx.pending_inbox(ROWS_MAX)),
     }
 
 
@@ -128,53 +140,22 @@ def _deps_block(facts: Sequence[TaskFacts], limits: Limits) -> Block:
     }
 
 
-def _merge_block(reader: Reader, repos: Sequence[Repo], intents: Sequence[Intent]) -> Block:
-    queues = []
-    for repo in repos:
-        members = [
-            {
-                "id": task.work_item,
-                "position": place,
-                "exempt": task.exempt,
-                "head": task.head,
-                "since": task.updated_at.isoformat(),
-                "note": plain(task.note, 300),
-            }
-            for place, task in enumerate(reader.queue(repo.project)[:ROWS_MAX], start=1)
-        ]
-        queues.append({"project": repo.project, "main": repo.main, "frozen": repo.freeze is not None, "members": members})
-    return {"enabled": True, "queues": queues, "landing": [_intent_view(i) for i in intents if i.kind is IntentKind.LAND]}
+def _trains(tx: Tx, reader: Reader, now: datetime, limits: Limits, present: Present, names: Mapping[TaskRow, str]) -> TrainReader:
+    return TrainReader(tx=tx, reader=reader, limits=limits, present=present, now=now, name=lambda row: _task_name(tx, row, names))
 
 
-def _intent_view(intent: Intent) -> Block:
-    candidate = intent.candidate
-    return {
-        "project": intent.project,
-        "since": intent.at.isoformat(),
-        "sha": candidate.sha if candidate is not None else None,
-        "base": candidate.base if candidate is not None else None,
-    }
+def _deploys(tx: Tx, now: datetime, facts: Sequence[TaskFacts], repos: Sequence[Repo], names: Mapping[TaskRow, str]) -> Block:
+    return deploy_block(tx, facts, repos, lambda each: why(each, now), lambda row: _task_name(tx, row, names))
 
 
-def _deploy_block(live: Sequence[Task], intents: Sequence[Intent], names: Mapping[TaskRow, str]) -> Block:
-    at_deploy = [task for task in live if task.stage is Stage.DEPLOY]
-    return {
-        "awaiting": [
-            {"id": task.work_item, "sha": task.landed, "since": task.updated_at.isoformat()}
-            for task in at_deploy
-            if task.awaiting is Awaiting.CONFIRM
-        ],
-        "running": [
-            {"id": task.work_item, "sha": task.landed, "since": task.updated_at.isoformat()}
-            for task in at_deploy
-            if task.awaiting is Awaiting.DEPLOYING
-        ],
-        "intents": [
-            {**_intent_view(intent), "id": names.get(intent.task) if intent.task is not None else None}
-            for intent in intents
-            if intent.kind is IntentKind.DEPLOY
-        ],
-    }
+def _watches(tx: Tx, repos: Sequence[Repo], names: Mapping[TaskRow, str]) -> list[Block]:
+    """Return how the newest deploy of each project does, where that is watched or was found bad."""
+    newest = [watch for repo in repos if (watch := tx.load_watch(repo.project)) is not None]
+    return [
+        {"project": watch.project, "id": _task_name(tx, watch.task, names), **watch_view(watch)}
+        for watch in newest
+        if watch.state in (WatchState.WATCHING, WatchState.DEGRADED)
+    ]
 
 
 def _stop_block(live: Sequence[Task], intents: Sequence[Intent], names: Mapping[TaskRow, str]) -> Block:
@@ -191,6 +172,16 @@ def _stop_block(live: Sequence[Task], intents: Sequence[Intent], names: Mapping[
             if intent.kind is IntentKind.STOP
         ],
     }
+
+
+def _survivors(tx: Tx, names: Mapping[TaskRow, str]) -> list[Block]:
+    """Return the processes that could not be ended: of tasks that were stopped, and of those parked for them."""
+    rows: list[Block] = [
+        {"id": _task_name(tx, row, names), "pid": each.pid, "started": each.started, "name": plain(each.name, 40)}
+        for row, left in tx.list_survivors().items()
+        for each in left
+    ]
+    return rows[:ROWS_MAX]
 
 
 def _agents_block(tx: Tx, now: datetime, limits: Limits, names: Mapping[TaskRow, str]) -> Block:

@@ -10,7 +10,7 @@ from typing import final
 
 from orch.core.accounts import account_of
 from orch.core.ids import IssueId, ProjectName, TaskRow
-from orch.core.model import Account, Awaiting, Freeze, Limits, Project, Repo, RunKind, Task
+from orch.core.model import Account, Awaiting, CheckRow, Deploy, Freeze, Limits, Project, Repo, RunKind, Task, WatchSign
 from orch.core.render.quote import clean, cut
 from orch.core.room import Shortage
 from orch.core.serial_gate import Standing, holders
@@ -27,10 +27,11 @@ RUNS_MAX = 500
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Present:
-    """What a view needs and the store does not hold: the projects as configured, and what there is too little of."""
+    """What a view needs and the store does not hold: the projects as configured, what there is too little of, the last polls."""
 
     projects: Mapping[ProjectName, Project] = field(default_factory=dict)
     shortages: tuple[Shortage, ...] = ()
+    polls: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 class Reader:
@@ -46,6 +47,9 @@ class Reader:
         self._names: dict[tuple[ProjectName, IssueId], str] = {}
         self._standings: dict[ProjectName, dict[TaskRow, Standing]] = {}
         self._busy: int | None = None
+        self._deploying: dict[ProjectName, Deploy | None] = {}
+        self._helds: dict[ProjectName, dict[TaskRow, str]] = {}
+        self._checks: dict[ProjectName, list[CheckRow]] = {}
 
     def repo(self, project: ProjectName) -> Repo:
         if project not in self._repos:
@@ -56,6 +60,7 @@ class Reader:
         """Load what the view of *task* needs; a finished task needs only its runs."""
         live = not is_terminal(task.stage)
         on = self._tx.dependencies(task.project, task.issue) if live or history else []
+        deploying = self.deploying(task.project) if task.stage is Stage.DEPLOY else None
         return TaskFacts(
             task=task,
             runs=self._tx.list_runs(task=task.row, limit=RUNS_MAX),
@@ -69,8 +74,24 @@ class Reader:
             slots_busy=self.busy() if live else 0,
             account=self.account(task) if live else None,
             shortages=self._present.shortages,
+            landing_held=self._held(task) if task.awaiting is Awaiting.LANDING else "",
+            landing_with=self._tested_with(task) if task.awaiting is Awaiting.LANDING else (),
+            deploying=deploying,
+            deploying_name=self._name_of(deploying.task) if deploying is not None else "",
+            deploys=self._tx.list_deploys(task=task.row) if history else (),
+            watch=self._tx.watch_of(task.row) if task.watch is not WatchSign.NONE or (history and not live) else None,
             slots=self._limits.max_concurrency if self._limits is not None else None,
         )
+
+    def deploying(self, project: ProjectName) -> Deploy | None:
+        """Return the project's running deploy."""
+        if project not in self._deploying:
+            self._deploying[project] = next(iter(self._tx.running_deploys(project)), None)
+        return self._deploying[project]
+
+    def _name_of(self, row: TaskRow) -> str:
+        task = self._tx.load_task(row)
+        return task.work_item if task is not None else ""
 
     def _open(self, task: Task) -> list[str]:
         """Return the names of what *task* is held by: nothing where dependencies are only shown."""
@@ -119,6 +140,20 @@ class Reader:
         if task.project not in self._places:
             self._places[task.project] = {other.row: n for n, other in enumerate(self.queue(task.project), start=1)}
         return self._places[task.project].get(task.row)
+
+    def _held(self, task: Task) -> str:
+        """Return why the train goes without *task*, empty where it does not."""
+        if task.project not in self._helds:
+            self._helds[task.project] = dict(self._tx.load_train(task.project).held)
+        return self._helds[task.project].get(task.row, "")
+
+    def _tested_with(self, task: Task) -> list[str]:
+        """Return the members of the shortest candidate under test that *task* is in, in their order."""
+        if task.project not in self._checks:
+            self._checks[task.project] = self._tx.list_checks(task.project, running=True)
+        within = [row for row in self._checks[task.project] if any(member.task == task.row for member in row.members)]
+        shortest = min(within, key=lambda row: len(row.members), default=None)
+        return [] if shortest is None else [self._name_of(member.task) for member in shortest.members]
 
     def busy(self) -> int:
         """Return how many agents are running now."""

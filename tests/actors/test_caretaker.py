@@ -296,7 +296,7 @@ async def test_G11_a_repo_actor_that_keeps_crashing_is_named_and_told_of_and_the
         real = RepoActor._plan
 
         async def buggy(self: RepoActor) -> None:
-            if self._project.name == DEMO:
+            if self._room.name == DEMO:
                 raise RuntimeError("no plan")
             await real(self)
 

@@ -191,7 +191,7 @@ async def test_G10_a_freeze_that_came_before_a_deploy_was_started_keeps_it_from_
 
         def cut_off(tx: Tx) -> None:
             task = tx_task(tx, name)
-            tx.save_task(replace(task, awaiting=Awaiting.DEPLOYING))
+            tx.save_task(replace(task, awaiting=Awaiting.DEPLOY_TURN))
             tx.set_freeze(Freeze(project=DEMO, cause=FreezeCause.PERSON, since=ground.clock.now(), by="anna"))
 
         await ground.store.transact(cut_off)
@@ -199,7 +199,7 @@ async def test_G10_a_freeze_that_came_before_a_deploy_was_started_keeps_it_from_
         async with running(ground) as it:
             await it.settle(120)
             assert not [run for run in await it.runs(name) if run.kind is RunKind.DEPLOY]
-            assert (await it.task(name)).awaiting is (Awaiting.CONFIRM if asks else Awaiting.DEPLOYING)
+            assert (await it.task(name)).awaiting is (Awaiting.CONFIRM if asks else Awaiting.DEPLOY_TURN)
             await it.ask(UnfreezeRepo(by="anna"))
             await it.settle(5)
             if asks:
@@ -215,7 +215,7 @@ async def test_a_STOP_of_a_deploy_that_a_freeze_keeps_from_starting_is_carried_o
         await hold.reached.wait()
         await freeze(it)
         hold.open()
-        await it.until(lambda tx: tx_task(tx, name).awaiting is Awaiting.DEPLOYING)
+        await it.until(lambda tx: tx_task(tx, name).awaiting is Awaiting.DEPLOY_TURN)
         await it.settle(60)
         assert (await it.task(name)).stage is Stage.DEPLOY
         await it.decide(name, Decision.STOP)

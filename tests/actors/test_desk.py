@@ -6,6 +6,7 @@ import pytest
 
 from orch.core.messages import (
     AddDependency,
+    ArchiveIssue,
     CommentIssue,
     CreateIssue,
     DecideTask,
@@ -39,6 +40,9 @@ ANSWERS: dict[str, tuple[PersonCommand, Verb, str]] = {
     "a card in a column": (create(status="To Analyse"), Verb.DONE, "was made"),
     "a card in a column that is not there": (create(status="Nirvana"), Verb.INVALID, "no status is called 'Nirvana'"),
     "a move": (MoveIssue(issue="DEMO-1", status="blocked", by="anna"), Verb.DONE, "is in Blocked"),
+    "an archived card": (ArchiveIssue(issue="DEMO-1", by="anna"), Verb.DONE, "was archived"),
+    "bringing back what is there": (ArchiveIssue(issue="DEMO-1", by="anna", archived=False), Verb.NOTHING, "on the board"),
+    "archiving nothing": (ArchiveIssue(issue="DEMO-77", by="anna"), Verb.UNKNOWN, "'DEMO-77'"),
     "a move by the column's name": (
         MoveIssue(issue="demo-1", status=" to ANALYSE", by="anna"),
         Verb.DONE,

@@ -12,7 +12,7 @@ from orch.core.effects import Alert, Comment, SetStatus
 from orch.core.errors import PermanentError, TransientError
 from orch.core.ids import IssueId
 from orch.core.messages import OutboxHint
-from orch.core.model import Awaiting, NewOutbox, PullRequestState, RowState, Target
+from orch.core.model import Awaiting, NewOutbox, ParkReason, PullRequestState, RowState, Target
 from orch.core.outbox import write_row
 from orch.core.stages import Role, Stage
 from orch.core.statuses import Status
@@ -279,3 +279,103 @@ async def test_a_disk_that_is_full_while_something_is_said_loses_nothing() -> No
         await it.settle(60)
         assert await it.outbox() == []
         assert it.supervisor.ready() == {}
+
+
+# ------------------------------------------------------------------------------------------------ a late log, a raced column
+
+
+async def stop_unheard(it: Line, name: str) -> None:
+    """A person's move of which no hook tells."""
+    await it.world.desk.move_issue(IssueId(name), "stop", by="anna")
+
+
+async def test_G8_a_column_whose_entry_is_late_holds_the_write_until_the_entry_comes() -> None:
+    async with line() as it:
+        name = await planned(it)
+        it.board.lag()
+        await it.world.desk.move_issue(IssueId(name), "rejected", by="anna")
+        await tell(it, name, SetStatus(status=Status.ANALYSIS))
+        await it.settle(5)
+        assert await it.column(name) == "rejected", "nothing says yet who put it there"
+        it.board.catch_up()
+        await it.until(lambda tx: len(tx.list_runs()) == 2)
+        assert (await it.history(name))[-1].cause in ("rejected", "returned")
+
+
+async def test_G8_an_unknown_person_s_STOP_is_obeyed_though_the_log_never_tells_of_it() -> None:
+    async with line() as it:
+        name = await planned(it)
+        it.board.lag()
+        await stop_unheard(it, name)
+        await tell(it, name, SetStatus(status=Status.ANALYSIS))
+        await it.until_stage(name, Stage.CANCELLED, within_s=60)
+        await it.settle(60)
+        assert await it.column(name) == "cancelled"
+
+
+async def test_an_unknown_person_s_other_move_gets_one_comment_and_the_derived_status() -> None:
+    async with line() as it:
+        name = await planned(it)
+        it.board.lag()
+        await it.world.desk.move_issue(IssueId(name), "approved", by="anna")
+        await tell(it, name, SetStatus(status=Status.IN_REVIEW))
+        await it.settle(120)
+        assert await it.column(name) == "in_review"
+        assert (await it.task(name)).awaiting is Awaiting.APPROVAL
+        told = [said.text for said in await it.comments(name) if "does not tell by whom" in said.text]
+        assert len(told) == 1
+        it.board.catch_up()
+        await it.move(name, "backlog")
+        await it.move(name, "approved")
+        await it.until_stage(name, Stage.DONE)
+
+
+async def test_G10_a_column_that_is_being_looked_at_is_looked_at_by_the_next_daemon() -> None:
+    async with Ground() as ground:
+        async with running(ground) as it:
+            name = await planned(it)
+            it.board.lag()
+            await it.move(name, "stop")
+            await it.settle(3)
+        async with running(ground) as it:
+            await it.until_stage(name, Stage.CANCELLED, within_s=60)
+
+
+async def test_G8_a_person_who_was_faster_than_our_write_is_heard() -> None:
+    """She moves the card between our look and our write: our own entry names the column that it replaced."""
+    async with line() as it:
+        name = await planned(it)
+        gate = it.faults.hold_next("board.set_state")
+        await tell(it, name, SetStatus(status=Status.ANALYSIS))
+        await gate.reached.wait()
+        await stop_unheard(it, name)
+        gate.open()
+        await it.until_stage(name, Stage.CANCELLED, within_s=10)
+        await it.settle(60)
+        assert await it.column(name) == "cancelled"
+
+
+async def test_G8_a_person_s_move_and_the_write_over_it_that_both_come_late_are_handled_in_their_order() -> None:
+    async with line() as it:
+        name = await planned(it)
+        gate = it.faults.hold_next("board.set_state")
+        await tell(it, name, SetStatus(status=Status.ANALYSIS))
+        await gate.reached.wait()
+        it.board.lag()
+        await it.move(name, "approved")
+        gate.open()
+        await it.settle(5)
+        it.board.catch_up()
+        await it.until_stage(name, Stage.DONE)
+
+
+async def test_a_status_for_a_card_that_is_gone_is_not_tried_again() -> None:
+    async with line() as it:
+        name = await planned(it)
+        it.board.gone.add(IssueId(name))
+        await tell(it, name, SetStatus(status=Status.ANALYSIS))
+        await it.settle(5)
+        assert [row for row in await it.outbox() if row.kind == "SetStatus"] == []
+        task = await it.until_parked(name)
+        assert task.park is not None
+        assert task.park.reason is ParkReason.ISSUE_GONE

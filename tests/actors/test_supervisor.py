@@ -113,7 +113,7 @@ async def test_a_card_that_crashes_the_repo_actor_is_buried_and_other_cards_ente
             raise RuntimeError("poison")
         return real(trigger, issue, *rest)
 
-    monkeypatch.setattr("actors.repo.decide_trigger", buggy)
+    monkeypatch.setattr("actors.entry.decide_trigger", buggy)
     async with line(strict=False) as it:
         await it.start("Poison")
         other = await it.start("A good one")
@@ -131,7 +131,7 @@ async def test_G11_a_repo_actor_that_keeps_crashing_is_tried_again_after_a_pause
         real = RepoActor._plan
 
         async def buggy(self: RepoActor) -> None:
-            if self._project.name == DEMO:
+            if self._room.name == DEMO:
                 raise RuntimeError("no plan")
             await real(self)
 

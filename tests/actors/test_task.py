@@ -27,7 +27,7 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import AgentResult, Awaiting, DeploySettings, JobState, Outcome, ParkReason, RunMode
+from orch.core.model import AgentResult, Awaiting, DeploySettings, JobState, Outcome, ParkReason, RunKind, RunMode
 from orch.core.stages import Role, Stage
 from orch.core.statuses import Status
 from tests.builders import NOW, make_project, sha
@@ -408,6 +408,23 @@ async def test_a_task_actor_that_crashes_keeps_its_running_command(monkeypatch: 
 
 def _bug(*_: object) -> None:
     raise RuntimeError("a bug")
+
+
+async def test_a_result_that_died_with_a_crash_of_its_task_s_actor_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The staging command had ended; what was to be done with its result crashed, and took the result with it."""
+    staged = make_project(deploy=DeploySettings(staging_command=("stage",)))
+    async with line(staged, strict=False) as it:
+        real, crashes = it.mirror.write_artefact, iter([True])
+
+        async def buggy(*args: object, **given: object) -> Sha | None:
+            if next(crashes, False):
+                raise RuntimeError("a bug")
+            return await real(*args, **given)  # type: ignore[arg-type]
+
+        monkeypatch.setattr(it.mirror, "write_artefact", buggy)
+        name = await start_at(it, Stage.DEPLOY_STAGING)
+        await it.until_stage(name, Stage.DONE)
+        assert [run.outcome for run in await it.runs(name) if run.kind is RunKind.STAGING] == [Outcome.SUCCEEDED]
 
 
 async def test_a_command_result_that_crashes_its_task_is_no_verdict_and_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -33,6 +33,9 @@ from orch.core.statuses import Status
 from orch.ports import AgentRequest, Collected, Prepared, ProcessEnd, ProcessSpec, PromptContext, WorkspaceSpec
 from tests.bench import harness
 from tests.builders import DEMO, make_limits, make_project, sha
+from tests.fakes.deploys import FakeDeploys
+from tests.fakes.faults import Faults
+from tests.fakes.probe import FakeProbe
 
 PROGRAM = ("/bin/echo", "x")
 
@@ -140,6 +143,8 @@ async def line(folder: Path, agent: Agent) -> AsyncIterator[tuple[World, Supervi
             processes=processes,
             adapters={"scripted": agent},
             commands=ProjectCommands(processes),
+            probe=FakeProbe(clock),
+            deploys=FakeDeploys(clock, Faults()),
             prompts=ShortPrompts(),
             desk=LocalDeskAdapter(store, clock, {DEMO: "DEMO"}),
             notifier=LogNotifier(),

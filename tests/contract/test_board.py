@@ -11,10 +11,13 @@ from orch.adapters.local_board import BODY_MAX, LocalBoard, LocalDeskAdapter, cl
 from orch.adapters.store import InlineStore
 from orch.core.errors import DomainError, PermanentError
 from orch.core.ids import IssueId, ProjectName
+from orch.core.model import Absence
 from orch.core.stages import Role
-from orch.core.statuses import Status, map_states
+from orch.core.statuses import DEFAULT_NAMES, Status, map_states
 from orch.ports import Board
 from tests.builders import DEMO, NOW, ManualClock
+from tests.fakes.plane import FakePlane
+from tests.fakes.plane.connection import open_board
 
 
 class BoardWorld(Protocol):
@@ -28,6 +31,8 @@ class BoardWorld(Protocol):
 
     async def person_comments(self, issue: IssueId, text: str) -> None: ...
 
+    async def person_archives(self, issue: IssueId) -> None: ...
+
     def tick(self, seconds: float) -> datetime: ...
 
 
@@ -35,7 +40,7 @@ class LocalWorld:
     def __init__(self, store: InlineStore, clock: ManualClock) -> None:
         self.store = store
         self.clock = clock
-        self.board: Board = LocalBoard(store, DEMO, clock)
+        self.board: Board = LocalBoard(store, DEMO, clock, "DEMO")
         self.desk = LocalDeskAdapter(store, clock, {DEMO: "DEMO", ProjectName("other"): "OTH"})
 
     async def create(self, title: str, body: str) -> IssueId:
@@ -46,6 +51,9 @@ class LocalWorld:
 
     async def person_comments(self, issue: IssueId, text: str) -> None:
         await self.desk.comment(issue, text, by="anna")
+
+    async def person_archives(self, issue: IssueId) -> None:
+        await self.desk.archive_issue(issue, by="anna")
 
     def tick(self, seconds: float) -> datetime:
         return self.clock.tick(seconds)
@@ -58,7 +66,39 @@ async def local() -> AsyncIterator[LocalWorld]:
         yield LocalWorld(store, clock)
 
 
-@pytest.fixture(params=["local"])
+class PlaneWorld:
+    """The adapter over HTTP on a fake Plane; its person sits at the browser."""
+
+    def __init__(self, plane: FakePlane, board: Board) -> None:
+        self.plane = plane
+        self.board = board
+
+    async def create(self, title: str, body: str) -> IssueId:
+        return self.plane.person.create(title, f"<p>{body}</p>")
+
+    async def person_moves(self, issue: IssueId, status: Status) -> None:
+        self.plane.person.move(issue, DEFAULT_NAMES[status])
+
+    async def person_comments(self, issue: IssueId, text: str) -> None:
+        self.plane.person.comment(issue, f"<p>{text}</p>")
+
+    async def person_archives(self, issue: IssueId) -> None:
+        self.plane.person.move(issue, DEFAULT_NAMES[Status.CANCELLED])
+        self.plane.person.archive(issue)
+
+    def tick(self, seconds: float) -> datetime:
+        return self.plane.time.tick(seconds)
+
+
+@pytest.fixture
+async def plane() -> AsyncIterator[PlaneWorld]:
+    async with FakePlane(rate=600) as plane:
+        _, analyst = plane.add_bot("analyst")
+        async with open_board(plane, {Role.ANALYST: analyst}) as board:
+            yield PlaneWorld(plane, board)
+
+
+@pytest.fixture(params=["local", "plane"])
 def world(request: pytest.FixtureRequest) -> BoardWorld:
     found: BoardWorld = request.getfixturevalue(request.param)
     return found
@@ -145,6 +185,30 @@ async def test_what_cannot_be_written_says_so_for_good(world: BoardWorld) -> Non
         await world.board.add_comment(IssueId("DEMO-999"), role=Role.STREAM, text="x", key="k")
 
 
+async def test_an_issue_of_ours_is_made_once_per_key_and_triggers_nothing(world: BoardWorld) -> None:
+    made = await world.board.create_issue(title="Revert  DEMO-1", text="It broke **main**.", key="revert:7")
+    again = await world.board.create_issue(title="Revert it all", text="", key="revert:7")
+    other = await world.board.create_issue(title="Fix DEMO-1", text="It broke main.", key="fix:7")
+    assert (again.id, again.title) == (made.id, "Revert DEMO-1")
+    assert other.id != made.id
+    found = await world.board.fetch_issue(made.id)
+    assert found is not None
+    assert (found.title, found.state_id) == ("Revert DEMO-1", await state_id(world, Status.BACKLOG))
+    assert "It broke" in found.text
+    [created] = await world.board.fetch_activities(made.id)
+    assert (created.source, created.ours) == (None, True)
+
+
+async def test_an_issue_that_is_put_away_is_told_from_one_that_never_was(world: BoardWorld) -> None:
+    key = await world.create("Greet", "Say hello.")
+    assert await world.board.fetch_blocked_by(key) == []
+    await world.person_archives(key)
+    assert await world.board.fetch_issue(key) is None
+    assert key not in [issue.id for issue in await world.board.fetch_changed(None)]
+    assert await world.board.fetch_absence(key) is Absence.ARCHIVED
+    assert await world.board.fetch_absence(IssueId("DEMO-999")) is Absence.UNKNOWN
+
+
 # ------------------------------------------------------------------------------------------------ the local board's desk
 
 
@@ -220,6 +284,7 @@ async def test_what_does_not_exist_is_named(local: LocalWorld) -> None:
         ("seen <!-- never closed", "seen"),
         ("<p" * 5, "<p" * 5),
         ("", ""),
+        (f"<p>&#{'9' * 5000};</p>", "\ufffd"),
     ],
 )
 def test_html_goes_and_markdown_stays(body: str, text: str) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
@@ -11,13 +10,13 @@ import pytest
 from orch.adapters.git import Git, GitMirror
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.ids import Branch, ProjectName, Sha, TaskRow, WorkItemId
+from orch.core.landing import make_candidate
 from orch.core.model import Candidate, LandStyle
-from orch.ports.git import CandidateMember, Conflict, Mirror, PushResult
+from orch.ports.git import CandidateMember, ChainSpec, Mirror, PushResult
 from orch.ports.services import GitRemote
 from tests.gitrepo import Repo, make_bare, make_repo, remote_of
 
 BRANCH = Branch("feature/SHOP-1-add")
-AT = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 ABSENT = Sha("0" * 39 + "1")
 
 
@@ -67,9 +66,9 @@ def branch_with(world: World, files: dict[str, str | bytes | None], name: str = 
 async def candidate(world: World, *heads: Sha, style: LandStyle = LandStyle.REBASE) -> Candidate:
     base = await world.mirror.fetch()
     members = [CandidateMember(task=TaskRow(n), head=head, message=f"Task {n}") for n, head in enumerate(heads, 1)]
-    built = await world.mirror.build_candidate(base, members, style, author="Orch", email="orch@localhost", at=AT)
-    assert isinstance(built, Candidate)
-    return built
+    built = await world.mirror.build_chain(ChainSpec(base=base, members=members, style=style))
+    assert built.left_out == ()
+    return make_candidate(ProjectName("shop"), built.chain, len(heads))
 
 
 async def test_fetch_returns_the_default_branchs_tip_and_follows_it(world: World) -> None:
@@ -179,15 +178,53 @@ async def test_G4_only_task_branches_are_forced_or_deleted(world: World, name: s
     assert world.remote.tip("main") == tip
 
 
-async def test_a_conflict_is_a_value_that_names_task_and_files(world: World) -> None:
+async def test_a_conflict_is_a_value_that_names_task_files_and_whom_it_conflicts_with(world: World) -> None:
     one = branch_with(world, {"app.py": "one\n"})
     two = branch_with(world, {"app.py": "two\n"}, "feature/SHOP-2-two")
+    three = branch_with(world, {"z": "3\n"}, "feature/SHOP-3-three")
     base = await world.mirror.fetch()
-    members = [CandidateMember(task=TaskRow(n), head=head, message="m") for n, head in ((1, one), (2, two))]
-    built = await world.mirror.build_candidate(base, members, LandStyle.SQUASH, author="Orch", email="o@x", at=AT)
-    assert isinstance(built, Conflict)
-    assert (built.task, built.files) == (TaskRow(2), ("app.py",))
-    assert "app.py" in built.detail
+    members = [CandidateMember(task=TaskRow(n), head=head, message="m") for n, head in enumerate((one, two, three), 1)]
+    built = await world.mirror.build_chain(ChainSpec(base=base, members=members, style=LandStyle.SQUASH))
+    assert [link.member.task for link in built.chain.links] == [TaskRow(1), TaskRow(3)]
+    (left,) = built.left_out
+    assert (left.task, left.after, left.files, left.broken) == (TaskRow(2), TaskRow(1), ("app.py",), False)
+    assert "app.py" in left.detail
+
+
+async def test_G3_the_chain_behind_a_landed_prefix_is_what_is_built_anew(world: World) -> None:
+    heads = [branch_with(world, {name: name}, f"feature/SHOP-1-{name}") for name in "abc"]
+    world.person.commit({"main": "moved"})
+    world.push("main")
+    base = await world.mirror.fetch()
+    members = [CandidateMember(task=TaskRow(n), head=head, message=f"Task {n}") for n, head in enumerate(heads, 1)]
+    whole = (await world.mirror.build_chain(ChainSpec(base=base, members=members, style=LandStyle.REBASE))).chain
+    await world.mirror.push_candidate(make_candidate(ProjectName("shop"), whole, 1))
+    tip = await world.mirror.fetch()
+    rest = (await world.mirror.build_chain(ChainSpec(base=tip, members=members[1:], style=LandStyle.REBASE))).chain
+    assert (tip, rest.links) == (whole.sha(1), whole.links[1:])
+
+
+async def test_which_commits_a_tip_holds_is_asked_of_many_at_once(world: World) -> None:
+    first = await world.mirror.fetch()
+    head = branch_with(world, {"x": "1"})
+    second = world.person.commit({"b.py": "b"})
+    world.push("main")
+    tip = await world.mirror.fetch()
+    assert tip == second
+    assert await world.mirror.contained([first, head, second, ABSENT], tip) == {first, second}
+    assert await world.mirror.contained([ABSENT], tip) == set()
+    assert await world.mirror.contained([], tip) == set()
+    assert world.mirror.tracked(BRANCH) == head
+    assert world.mirror.tracked("feature/nobody") is None
+
+
+async def test_a_branchs_own_files_and_a_commits_tree_are_told(world: World) -> None:
+    head = branch_with(world, {"dir/x é": "1", "app.py": "new\n"})
+    world.person.commit({"main-only": "1"})
+    world.push("main")
+    tip = await world.mirror.fetch()
+    assert await world.mirror.changed_files(tip, head) == ("app.py", "dir/x é")
+    assert await world.mirror.tree_of(head) == world.person.git("rev-parse", f"{head}^{{tree}}")
 
 
 async def test_the_diff_stat_is_of_the_branch_alone(world: World) -> None:
@@ -219,6 +256,34 @@ async def test_artefacts_are_read_from_the_commit(world: World) -> None:
     assert facts.head == facts.code_head == head  # the other task's folder is not this one's
 
 
+async def test_G10_a_report_whose_push_nobody_recorded_is_known_as_ours_and_written_over(world: World) -> None:
+    """The daemon died between the push and the record: its next life writes onto what it finds and takes it for its own."""
+    head = branch_with(world, {"app.py": "x"})
+    await world.mirror.fetch()
+    item = WorkItemId("SHOP-1")
+    first = await world.mirror.write_artefact(BRANCH, head, item, name="09-staging.md", text="the first try")
+    assert first is not None
+    assert await world.mirror.is_ours(BRANCH, first)
+    again = await world.mirror.write_artefact(BRANCH, head, item, name="09-staging.md", text="the second try")
+    assert again is not None
+    assert world.remote.tip(BRANCH) == again
+    assert world.remote.git("show", f"{again}:docs/work-items/SHOP-1/09-staging.md") == "the second try"
+    assert await world.mirror.contains(first, again)
+
+
+async def test_a_report_goes_over_nobody_elses_push(world: World) -> None:
+    head = branch_with(world, {"app.py": "x"})
+    await world.mirror.fetch()
+    world.person.switch(BRANCH)
+    theirs = world.person.commit({"more.py": "y"})
+    world.push(BRANCH)
+    item = WorkItemId("SHOP-1")
+    assert await world.mirror.write_artefact(BRANCH, head, item, name="09-staging.md", text="a try") is None
+    await world.mirror.fetch()
+    assert not await world.mirror.is_ours(BRANCH, theirs)
+    assert world.remote.tip(BRANCH) == theirs
+
+
 async def test_a_checkout_is_a_repository_and_is_removed(world: World) -> None:
     sha = await world.mirror.fetch()
     async with world.mirror.checkout(sha, "../re test") as folder:
@@ -239,6 +304,20 @@ async def test_a_checkout_is_removed_under_cancellation(world: World) -> None:
             await anyio.sleep_forever()
     assert scope.cancelled_caught
     assert not folder.exists()
+
+
+async def test_an_export_stays_where_it_was_asked_for_and_a_half_made_one_is_begun_again(world: World, tmp_path: Path) -> None:
+    sha = await world.mirror.fetch()
+    place = tmp_path / "deploys" / "1-1" / "tree"
+    place.with_name("tree.part").mkdir(parents=True)
+    (place.with_name("tree.part") / "half").write_text("left by a daemon that was killed")
+    await world.mirror.export(sha, place)
+    copy = Repo(place)
+    assert (copy.tip(), copy.git("status", "--porcelain")) == (sha, "")
+    assert [path.name for path in place.parent.iterdir()] == ["tree"]
+    (place / "made").touch()
+    await world.mirror.export(sha, place)
+    assert (place / "made").exists(), "what stands there is left as it is"
 
 
 async def test_a_remote_that_cannot_be_reached_is_transient(tmp_path: Path) -> None:

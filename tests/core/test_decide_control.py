@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orch.core.decide_control import deploy_frozen, sent_back
+from orch.core.decide_control import sent_back
 from orch.core.decide_evidence import wants
 from orch.core.decide_person import decided, triggered
 from orch.core.effects import (
@@ -239,7 +239,7 @@ def test_a_confirm_on_the_board_under_a_freeze_is_one_comment_and_the_status_aga
 
 @pytest.mark.parametrize(("task", "freeze"), [(CONFIRM, None), (replace(CONFIRM, exempt=True), FREEZE)])
 def test_without_a_freeze_and_for_a_fix_a_confirm_counts(task: Task, freeze: Freeze | None) -> None:
-    assert confirm(task, freeze).task.awaiting is Awaiting.DEPLOYING
+    assert confirm(task, freeze).task.awaiting is Awaiting.DEPLOY_TURN
 
 
 def test_approving_and_declining_are_not_barred_by_a_freeze() -> None:
@@ -248,17 +248,3 @@ def test_approving_and_declining_are_not_barred_by_a_freeze() -> None:
     assert verb(decided(FULL, plan, approve, active=False, freeze=FREEZE)) is Verb.DONE
     decline = Decide(decision=Decision.REJECT, by="anna", shown=LANDED)
     assert verb(decided(FULL, CONFIRM, decline, active=False, freeze=FREEZE)) is Verb.DONE
-
-
-def test_a_freeze_voids_the_confirm_of_a_deploy_that_was_not_started() -> None:
-    result = deploy_frozen(FULL, DEPLOYING, FREEZE)
-    assert (result.task.awaiting, result.task.shown) == (Awaiting.CONFIRM, LANDED)
-    assert effects_of(result, SetStatus) == [SetStatus(status=Status.AWAITING_DEPLOY)]
-    assert [line.transition.cause for line in effects_of(result, RecordTransition)] == ["confirm-voided"]
-    [comment] = effects_of(result, Comment)
-    assert "release day" in comment.text
-    assert confirm(result.task, None).task.awaiting is Awaiting.DEPLOYING
-
-
-def test_a_deploy_that_needs_no_confirm_waits_for_the_thaw_as_it_is() -> None:
-    assert deploy_frozen(UNASKED, DEPLOYING, FREEZE) == Decided(task=DEPLOYING)

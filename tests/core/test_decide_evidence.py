@@ -10,11 +10,11 @@ from orch.core.decide_evidence import (
     ci_reported,
     command_finished,
     landed,
-    landing_disturbed,
     landing_refused,
     pull_request_opened,
     wants,
 )
+from orch.core.decide_landing import push_failed
 from orch.core.decide_person import decided as person_decided
 from orch.core.effects import (
     Alert,
@@ -29,6 +29,7 @@ from orch.core.effects import (
     RecordTransition,
     RecordVerdict,
     SetStatus,
+    WakeRepo,
 )
 from orch.core.ids import Attempt, RunId
 from orch.core.messages import (
@@ -56,9 +57,8 @@ from orch.core.model import (
 )
 from orch.core.stages import ORDER, Role, Stage, is_terminal
 from orch.core.statuses import Status
-from orch.core.stopping import window_closed
 from orch.core.turn import Context, Decided, Turn
-from tests.builders import NOW, effects_of, later, make_context, make_park, make_project, make_run, make_task, sha
+from tests.builders import NOW, effects_of, make_context, make_park, make_project, make_run, make_task, sha
 
 HEAD, CODE, LANDED, OTHER = sha("a"), sha("c"), sha("d"), sha("f")
 FORGE = make_context(make_project(ci=CiSource.FORGE))
@@ -114,9 +114,8 @@ WANTED: list[tuple[Context, Task, tuple[RunKind, str] | None]] = [
     (FULL, staging(), (RunKind.STAGING, HEAD)),
     (LOCAL, staging(), None),
     (FULL, queued(), None),
-    (FULL, deploying(), (RunKind.DEPLOY, LANDED)),
-    (FULL, deploying(awaiting=Awaiting.CONFIRM), None),
-    (FULL, deploying(landed=None), None),
+    (FULL, deploying(), None),
+    (FULL, deploying(awaiting=Awaiting.DEPLOY_TURN), None),
 ]
 
 
@@ -267,37 +266,6 @@ def test_a_red_staging_goes_back_to_the_developer() -> None:
     assert "the end of the output" in job.feedback.text
 
 
-def test_G15_a_good_deploy_completes_the_task() -> None:
-    decided = finish(FULL, deploying(), RunKind.DEPLOY, CommandVerdict.GREEN)
-    assert (decided.task.stage, decided.task.deployed, decided.task.finished_at) == (Stage.DONE, True, NOW)
-    assert statuses(decided) == [Status.DONE]
-    [record] = effects_of(decided, RecordVerdict)
-    assert (record.verdict.value, record.verdict.code_head) == (VerdictValue.SUCCESS, LANDED)
-
-
-@pytest.mark.parametrize("verdict", [verdict for verdict in CommandVerdict if verdict is not CommandVerdict.GREEN])
-def test_G15_any_other_end_of_a_deploy_parks_and_is_never_guessed_about(verdict: CommandVerdict) -> None:
-    decided = finish(FULL, deploying(), RunKind.DEPLOY, verdict)
-    park = decided.task.park
-    assert park is not None
-    assert (decided.task.stage, park.reason, decided.task.deployed) == (Stage.DEPLOY, ParkReason.DEPLOY_FAILED, False)
-    assert statuses(decided) == [Status.BLOCKED]
-    assert [alert.kind for alert in effects_of(decided, Alert)] == ["parked"]
-
-
-def test_after_a_failed_deploy_nothing_deploys_without_a_new_confirm_that_is_asked_for_anew() -> None:
-    first = landed(FULL, queued(), LANDED)
-    failed = finish(FULL, replace(first.task, awaiting=Awaiting.DEPLOYING), RunKind.DEPLOY, CommandVerdict.RED).task
-    later_on = replace(FULL, now=later(600))
-    again = person_decided(later_on, failed, Decide(decision=Decision.RESUME, by="anna"), active=False)
-    assert again.task.awaiting is Awaiting.CONFIRM
-    assert wants(again.task, FULL) is None
-    asked = [comment.key for comment in effects_of(first, Comment) if "confirm-deploy" in comment.key]
-    asked_again = [comment.key for comment in effects_of(again, Comment) if "confirm-deploy" in comment.key]
-    assert len(asked) == len(asked_again) == 1
-    assert asked != asked_again, "a comment with a known key would never be written"
-
-
 COMMANDS = [
     (LOCAL, at_gate(), RunKind.CI),
     (FULL, staging(), RunKind.STAGING),
@@ -325,12 +293,12 @@ def test_G11_an_interrupted_command_is_charged_to_nobody(context: Context, task:
     assert replace(decided.task, updated_at=task.updated_at) == task
 
 
-@pytest.mark.parametrize(("context", "task", "kind"), [*COMMANDS, (FULL, deploying(), RunKind.DEPLOY)])
+@pytest.mark.parametrize(("context", "task", "kind"), COMMANDS)
 @pytest.mark.parametrize("verdict", list(CommandVerdict))
 def test_G5_a_late_command_changes_nothing(context: Context, task: Task, kind: RunKind, verdict: CommandVerdict) -> None:
     for changes in ({"attempt": Attempt(4)}, {"attempt": Attempt(6)}, {"sha": OTHER}):
         assert finish(context, task, kind, verdict, **changes) == Decided(task=task)
-    wrong = {RunKind.CI: RunKind.STAGING, RunKind.STAGING: RunKind.DEPLOY, RunKind.DEPLOY: RunKind.CI}[kind]
+    wrong = {RunKind.CI: RunKind.STAGING, RunKind.STAGING: RunKind.CI}[kind]
     assert finish(context, task, wrong, verdict) == Decided(task=task)
     for stopped in (replace(task, stage=Stage.CANCELLED), replace(task, park=make_park())):
         assert finish(context, stopped, kind, verdict, sha=task.code_head) == Decided(task=stopped)
@@ -361,27 +329,23 @@ def test_a_landing_without_deploy_is_the_end_of_the_line() -> None:
     assert lines[-1].detail == "no deploy command is configured"
 
 
-def test_G15_a_landing_asks_for_the_deploy_and_names_the_SHA() -> None:
-    decided = landed(FULL, queued(), LANDED)
-    assert (decided.task.stage, decided.task.awaiting, decided.task.shown) == (Stage.DEPLOY, Awaiting.CONFIRM, LANDED)
-    assert statuses(decided) == [Status.AWAITING_DEPLOY]
-    assert [alert.kind for alert in effects_of(decided, Alert)] == ["confirm-deploy"]
-    assert wants(decided.task, FULL) is None
+AGENT = make_context(make_project(deploy=DeploySettings(agent=True)))
 
 
-def test_without_confirm_the_deploy_follows_at_once() -> None:
-    decided = landed(UNASKED, queued(), LANDED)
-    assert decided.task.awaiting is Awaiting.DEPLOYING
-    assert wants(decided.task, UNASKED) == (RunKind.DEPLOY, LANDED)
-    assert statuses(decided) == [Status.DEPLOYING]
-
-
-def test_G15_a_deployer_agent_that_nobody_runs_is_no_deploy() -> None:
-    context = make_context(make_project(deploy=DeploySettings(agent=True)))
+@pytest.mark.parametrize("context", [FULL, AGENT])
+def test_G15_a_landing_where_there_is_a_deploy_completes_nothing_and_wakes_its_repo(context: Context) -> None:
     decided = landed(context, queued(), LANDED)
-    assert decided.task.stage is Stage.DEPLOY
-    assert decided.task.park is not None
-    assert "deploy.agent" in decided.task.park.evidence
+    assert (decided.task.stage, decided.task.awaiting, decided.task.deployed) == (Stage.DEPLOY, Awaiting.GATE, False)
+    assert effects_of(decided, WakeRepo)
+    assert not effects_of(decided, Alert), "a person is asked when it is known what the deploy would change"
+    assert wants(decided.task, context) is None
+
+
+def test_without_confirm_the_deploy_has_its_turn_at_once() -> None:
+    decided = landed(UNASKED, queued(), LANDED)
+    assert decided.task.awaiting is Awaiting.DEPLOY_TURN
+    assert effects_of(decided, WakeRepo)
+    assert statuses(decided) == [Status.AWAITING_DEPLOY]
 
 
 @pytest.mark.parametrize("stage", [Stage.DEVELOPMENT, Stage.REVIEW, Stage.TESTING])
@@ -409,7 +373,7 @@ def test_a_parked_task_that_landed_all_the_same_stays_parked_at_the_deploy() -> 
     assert refused.answer is not None
     assert (refused.answer.verb, refused.effects) == (Verb.REFUSED, ())
     resumed = person_decided(FULL, decided.task, Decide(decision=Decision.RESUME, by="anna"), active=False).task
-    assert (resumed.park, resumed.awaiting, resumed.shown) == (None, Awaiting.CONFIRM, LANDED)
+    assert (resumed.park, resumed.stage, resumed.awaiting) == (None, Stage.DEPLOY, Awaiting.GATE)
 
 
 @pytest.mark.parametrize("kind", ["conflict", "land_red"])
@@ -422,7 +386,8 @@ def test_a_refused_landing_goes_back_with_the_evidence(kind: str) -> None:
         Counters(**{kind: 1}),
     )
     [job] = effects_of(decided, QueueJob)
-    assert (job.feedback.kind, job.feedback.text) == (kind, "both changed a.py")
+    assert (job.feedback.kind, "both changed a.py" in job.feedback.text, refused.base in job.feedback.text) == (kind, True, True)
+    assert decided.task.merge_main, "its next attempt begins with the default branch merged in"
     last = landing_refused(LOCAL, queued(counters=Counters(**{kind: 3})), refused)
     assert last.task.park is not None
     assert last.task.park.reason is ParkReason.RETRIES_EXHAUSTED
@@ -441,19 +406,6 @@ def test_a_refused_landing_goes_back_with_the_evidence(kind: str) -> None:
 def test_a_refusal_of_another_head_or_of_a_task_that_left_the_queue_is_stale(task: Task) -> None:
     refused = LandingRefused(kind="conflict", head=HEAD, base=sha("b"), evidence="x")
     assert landing_refused(LOCAL, task, refused) == Decided(task=task)
-
-
-def test_G11_a_landing_without_verdict_counts_apart_and_parks_for_infrastructure() -> None:
-    task = queued()
-    for count in (1, 2, 3):
-        decided = landing_disturbed(LOCAL, task, "test run: timeout")
-        task = decided.task
-        assert (task.counters, task.awaiting, task.train_seq) == (Counters(infrastructure=count), Awaiting.LANDING, 3)
-        assert task.note == "test run: timeout"
-    parked = landing_disturbed(LOCAL, task, "test run: timeout").task
-    assert parked.park is not None
-    assert (parked.park.reason, parked.counters.returns()) == (ParkReason.INFRASTRUCTURE, 0)
-    assert landing_disturbed(LOCAL, parked, "test run: timeout") == Decided(task=parked)
 
 
 # ------------------------------------------------------------------------------------------------ STOP inside a window
@@ -487,29 +439,10 @@ def test_G6_a_STOP_during_the_last_landing_finds_the_task_done() -> None:
 
 def test_G6_a_STOP_during_a_landing_that_came_to_nothing_is_carried_out() -> None:
     asked = person_decided(LOCAL, queued(), STOP, active=False, landing=True)
-    ended = window_closed(LOCAL, asked.task)
+    ended = push_failed(LOCAL, asked.task)
     assert (ended.task.stage, ended.task.landed) == (Stage.CANCELLED, None)
     assert [edit.close for edit in effects_of(ended, EditPullRequest)] == [True]
-    assert window_closed(LOCAL, ended.task) == Decided(task=ended.task)
-
-
-def test_a_landing_that_came_to_nothing_leaves_a_task_alone_that_nobody_stopped() -> None:
-    assert window_closed(LOCAL, queued()) == Decided(task=queued())
-
-
-@pytest.mark.parametrize("verdict", list(CommandVerdict))
-def test_G6_a_STOP_during_a_deploy_waits_for_its_result(verdict: CommandVerdict) -> None:
-    asked = person_decided(FULL, deploying(), STOP, active=False)
-    assert (asked.task.stage, asked.task.attempt) == (Stage.DEPLOY, Attempt(5))
-    assert not effects_of(asked, CancelRun)
-    again = person_decided(FULL, asked.task, STOP, active=False)
-    assert again.answer is not None
-    assert (again.answer.verb, again.task) == (Verb.NOTHING, asked.task)
-
-    ended = finish(FULL, asked.task, RunKind.DEPLOY, verdict)
-    assert ended.task.stage is (Stage.DONE if verdict is CommandVerdict.GREEN else Stage.CANCELLED)
-    assert ended.task.landed == LANDED
-    assert ended.task.park is None
+    assert push_failed(LOCAL, ended.task) == Decided(task=ended.task)
 
 
 def test_G6_a_landing_found_after_the_STOP_is_told_truthfully() -> None:
@@ -523,6 +456,10 @@ def test_G6_a_landing_found_after_the_STOP_is_told_truthfully() -> None:
 
 
 # ------------------------------------------------------------------------------------------------ a crashing actor
+
+
+def test_an_actor_that_crashed_too_often_leaves_a_deploy_to_its_repo() -> None:
+    assert actor_failed(FULL, deploying(), "KeyError: 'x'") == Decided(task=deploying())
 
 
 def test_G11_an_actor_that_crashed_too_often_parks_its_task() -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from orch.core.decide_person import decided, triggered
 from orch.core.effects import (
-    Alert,
     CancelJobs,
     CancelRun,
     Comment,
@@ -17,6 +16,7 @@ from orch.core.effects import (
     QueueJob,
     RecordTransition,
     SetStatus,
+    WakeRepo,
 )
 from orch.core.ids import ActivityId, Attempt, Sha
 from orch.core.messages import Decide, Decision, TriggerSet, Verb
@@ -49,6 +49,7 @@ ANALYSING = make_task(**COMMON)
 CODING = make_task(stage=Stage.DEVELOPMENT, code_head=sha("c"), pr_number=4, **COMMON)
 QUEUED = make_task(stage=Stage.DEPLOY_STAGING, awaiting=Awaiting.LANDING, train_seq=3, pr_number=4, **COMMON)
 CONFIRM = make_task(stage=Stage.DEPLOY, awaiting=Awaiting.CONFIRM, landed=LANDED, shown=LANDED, pr_number=4, **COMMON)
+TURN = replace(CONFIRM, awaiting=Awaiting.DEPLOY_TURN)
 DEPLOYING = replace(CONFIRM, awaiting=Awaiting.DEPLOYING)
 DONE = replace(CONFIRM, stage=Stage.DONE, awaiting=Awaiting.NOTHING, finished_at=NOW)
 CANCELLED = replace(CODING, stage=Stage.CANCELLED, awaiting=Awaiting.NOTHING, finished_at=NOW)
@@ -65,6 +66,7 @@ EVERY = [
     CODING,
     QUEUED,
     CONFIRM,
+    TURN,
     DEPLOYING,
     DONE,
     CANCELLED,
@@ -187,10 +189,11 @@ def test_rejected_anywhere_else_is_one_comment(task: Task) -> None:
 # ------------------------------------------------------------------------------------------------ confirm_deploy
 
 
-def test_confirm_deploy_starts_the_deploy() -> None:
+def test_confirm_deploy_gives_the_deploy_its_turn() -> None:
     result = sets(CONFIRM, Status.CONFIRM_DEPLOY)
-    assert (result.task.stage, result.task.awaiting) == (Stage.DEPLOY, Awaiting.DEPLOYING)
-    assert effects_of(result, SetStatus) == [SetStatus(status=Status.DEPLOYING)]
+    assert (result.task.stage, result.task.awaiting) == (Stage.DEPLOY, Awaiting.DEPLOY_TURN)
+    assert effects_of(result, SetStatus) == [SetStatus(status=Status.AWAITING_DEPLOY)]
+    assert effects_of(result, WakeRepo)
     assert causes(result) == ["deploy-confirmed"]
 
 
@@ -201,7 +204,7 @@ def test_confirm_deploy_anywhere_else_is_one_comment(task: Task) -> None:
 
 # ------------------------------------------------------------------------------------------------ stop
 
-STOPPABLE = [PLAN, ASKING, ANALYSING, CODING, QUEUED, CONFIRM, parked(PLAN), parked(CODING), parked(CONFIRM), parked(DEPLOYING)]
+STOPPABLE = [PLAN, ASKING, ANALYSING, CODING, QUEUED, CONFIRM, TURN, parked(PLAN), parked(CODING), parked(CONFIRM)]
 
 
 @pytest.mark.parametrize("task", STOPPABLE)
@@ -388,14 +391,15 @@ def test_resume_before_the_landing_goes_through_staging_again() -> None:
 @pytest.mark.parametrize("reason", [ParkReason.DEPLOY_FAILED, ParkReason.DEPLOY_DECLINED])
 def test_resume_at_the_deploy_asks_for_a_confirm_first(reason: ParkReason) -> None:
     result = says(parked(CONFIRM, reason), Decision.RESUME)
-    assert (result.task.awaiting, result.task.shown) == (Awaiting.CONFIRM, LANDED)
-    assert [alert.kind for alert in effects_of(result, Alert)] == ["confirm-deploy"]
+    assert (result.task.stage, result.task.awaiting) == (Stage.DEPLOY, Awaiting.GATE)
+    assert effects_of(result, WakeRepo), "its repo asks anew"
 
 
 @pytest.mark.parametrize("reason", list(ParkReason))
 @pytest.mark.parametrize("ci", [None, *CiState])
 def test_resume_in_development_goes_to_the_CI_only_where_it_alone_was_lacking(reason: ParkReason, ci: CiState | None) -> None:
-    lacking = {ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED}
+    lacking = {ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILED, ParkReason.SURVIVOR, ParkReason.ISSUE_GONE}
+    lacking |= {ParkReason.PR_CLOSED, ParkReason.BRANCH_FORCED}
     unjudged = reason in lacking and ci in (None, CiState.PENDING)
     result = says(parked(CODING, reason, ci=ci), Decision.RESUME)
     assert result.task.awaiting is (Awaiting.GATE if unjudged else Awaiting.AGENT)

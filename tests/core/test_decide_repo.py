@@ -9,12 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch.core.board_write import LOOKS, UNKNOWN, unknown_entry
 from orch.core.decide_repo import (
     Chosen,
     Enter,
     Forward,
-    Hold,
-    Land,
     Later,
     Nothing,
     Refuse,
@@ -24,12 +23,11 @@ from orch.core.decide_repo import (
     decide_trigger,
     first_contact,
     membership_fault,
-    plan_landing,
     rejection_reason,
 )
-from orch.core.ids import Sha, TaskRow
+from orch.core.ids import IssueId, TaskRow
 from orch.core.messages import Answer, Verb
-from orch.core.model import Activity, Awaiting, Freeze, FreezeCause, Member, Repo, Task
+from orch.core.model import Activity, Awaiting, Freeze, FreezeCause, Member, Repo, Task, Unexplained
 from orch.core.stages import ORDER, Stage
 from orch.core.statuses import DEFAULT_NAMES, TRIGGERS, BoardState, Status, map_states
 from tests.builders import (
@@ -71,12 +69,20 @@ def choose(
     entries: list[Activity], now: Status | str | None, *, fresh: tuple[int, ...] | None = None, live: bool = True, **more: Any
 ) -> tuple[Status | None, list[int]]:
     """Choose with all (or the *fresh*) entries unhandled; return the trigger and the numbers of what is handled with it."""
-    unhandled = {entry.id for number, entry in enumerate(entries, 1) if fresh is None or number in fresh}
-    baseline = more.get("baseline")
-    chosen = choose_trigger(entries, unhandled, more.get("states", STATES), column(now), live=live, baseline=baseline)
+    chosen = choosing(entries, now, fresh=fresh, live=live, **more)
     numbers = {entry.id: number for number, entry in enumerate(entries, 1)}
     assert chosen.entry is not None or chosen.trigger is None
-    return chosen.trigger, [numbers[entry] for entry in chosen.handled]
+    return chosen.trigger, [numbers[entry] for entry in chosen.handled if entry in numbers]
+
+
+def choosing(
+    entries: list[Activity], now: Status | str | None, *, fresh: tuple[int, ...] | None = None, live: bool = True, **more: Any
+) -> Chosen:
+    """The whole choice. *looks*: how often an unexplained column was looked at before."""
+    unhandled = {entry.id for number, entry in enumerate(entries, 1) if fresh is None or number in fresh}
+    seen = Unexplained(project=DEMO, issue=IssueId("DEMO-1"), column=column(now) or "", looks=more.get("looks", 0), at=NOW)
+    baseline, states = more.get("baseline"), more.get("states", STATES)
+    return choose_trigger(entries, unhandled, states, column(now), live=live, baseline=baseline, seen=seen)
 
 
 S = Status
@@ -119,8 +125,42 @@ def test_a_later_move_withdraws_an_earlier_one() -> None:
 
 
 def test_G8_a_column_that_never_showed_it_is_no_command() -> None:
-    assert choose(log(("anna", S.IN_REVIEW, S.APPROVED)), S.IN_REVIEW) == (None, [1])
-    assert choose(log(("anna", S.IN_REVIEW, S.APPROVED)), None) == (None, [1])
+    entries = log(("anna", S.IN_REVIEW, S.APPROVED))
+    assert choose(entries, S.IN_REVIEW, looks=LOOKS) == (None, [1])
+    assert choosing(entries, S.IN_REVIEW, looks=LOOKS).unknown
+    assert choose(entries, None) == (None, [1]), "a card that is gone shows nothing any more"
+
+
+def test_G8_a_log_that_does_not_explain_the_column_yet_is_waited_for() -> None:
+    """Anna's approval was written over by us, and our own entry is late: only that entry would show that the card stood there."""
+    late = log(("anna", S.IN_REVIEW, S.APPROVED))
+    for looks in range(LOOKS):
+        chosen = choosing(late, S.IN_REVIEW, looks=looks)
+        assert (chosen.wait, chosen.handled, chosen.trigger) == (True, (), None)
+    assert choose([*late, *log(*[("bot", S.APPROVED, S.IN_REVIEW)] * 2)[1:]], S.IN_REVIEW) == (S.APPROVED, [1, 2])
+
+
+@pytest.mark.parametrize("now", [S.APPROVED, S.STOP, S.TO_ANALYSE, S.DONE])
+def test_a_column_without_an_entry_is_waited_for_and_then_an_unknown_person_s(now: Status) -> None:
+    entries = log(("bot", S.BACKLOG, S.IN_REVIEW))
+    assert choosing(entries, now, fresh=(), looks=LOOKS - 1).wait
+    chosen = choosing(entries, now, fresh=(), looks=LOOKS)
+    assert (chosen.unknown, chosen.wait) == (True, False)
+    assert chosen.trigger is (S.STOP if now is S.STOP else None), "STOP alone is obeyed"
+    assert chosen.entry is not None
+    assert (chosen.entry.actor, chosen.handled) == (UNKNOWN, (chosen.entry.id,))
+    assert choosing(entries, now, fresh=(), looks=LOOKS, live=False).trigger is None, "there is nothing to stop"
+
+
+def test_G5_STOP_waits_for_no_explanation() -> None:
+    assert choose(log(("anna", S.TESTING, S.STOP)), S.CODE_REVIEW) == (S.STOP, [1])
+
+
+def test_what_explains_a_column_of_two_writes_at_once() -> None:
+    """The person's entry came in last, the column is ours: her STOP was handled, and our own sign may be written over."""
+    entries = log(("bot", S.TESTING, S.CODE_REVIEW), ("anna", S.TESTING, S.STOP))
+    assert choose(entries, S.CODE_REVIEW, fresh=()) == (None, [])
+    assert choosing(log(*[("bot", S.TESTING, S.CODE_REVIEW), ("anna", S.TESTING, S.APPROVED)]), S.CODE_REVIEW).wait
 
 
 def test_G8_a_command_that_a_write_of_ours_replaced_is_kept() -> None:
@@ -129,7 +169,7 @@ def test_G8_a_command_that_a_write_of_ours_replaced_is_kept() -> None:
     overlapping = log(("anna", S.ANALYSIS, S.APPROVED), ("bot", S.ANALYSIS, S.IN_REVIEW))
     assert choose(overlapping, S.IN_REVIEW) == (None, [1, 2]), "nothing says that the column ever showed it"
     earlier = log(("bot", S.APPROVED, S.ANALYSIS), ("anna", S.ANALYSIS, S.APPROVED))
-    assert choose(earlier, S.ANALYSIS) == (None, [1, 2]), "what we replaced before is another story"
+    assert choose(earlier, S.ANALYSIS, looks=LOOKS) == (None, [1, 2]), "what we replaced before is another story"
 
 
 @pytest.mark.parametrize(
@@ -182,17 +222,18 @@ def test_whatever_the_log_says_every_entry_comes_to_an_end(moves: Any, now: Stat
     entries = log(*moves)
     unhandled, chosen = {entry.id for entry in entries}, list[Chosen]()
     while unhandled:
-        choice = choose_trigger(entries, unhandled, STATES, column(now), live=live)
+        seen = Unexplained(project=DEMO, issue=IssueId("DEMO-1"), column=column(now) or "", looks=LOOKS, at=NOW)
+        choice = choose_trigger(entries, unhandled, STATES, column(now), live=live, seen=seen)
         assert choice.handled, "an entry would be looked at for ever"
-        assert set(choice.handled) <= unhandled
+        assert set(choice.handled) - {unknown_entry(seen).id} <= unhandled
         unhandled -= set(choice.handled)
         chosen.append(choice)
     human = [e for e in entries if not e.ours and e.source is not None and e.target in STATES.groups]
     stopped = any(choice.trigger is S.STOP for choice in chosen)
     if live:
-        assert stopped is any(entry.target == column(S.STOP) for entry in human)
+        assert stopped is (any(e.target == column(S.STOP) for e in human) or any(c.unknown and now is S.STOP for c in chosen))
     for choice in chosen:
-        assert choice.trigger is None or choice.entry in human
+        assert choice.trigger is None or choice.entry in human or choice.unknown
         assert choice.trigger is None or choice.trigger in TRIGGERS
 
 
@@ -258,7 +299,7 @@ def test_QG0_refuses_naming_each_problem(changes: dict[str, Any], fields: list[s
     assert [problem.field for problem in entry.problems] == fields
 
 
-# ------------------------------------------------------------------------------------------------ what lands next
+# ------------------------------------------------------------------------------------------------ the membership check
 
 FROZEN = Repo(project=DEMO, freeze=Freeze(project=DEMO, cause=FreezeCause.RED_MAIN, since=NOW, by="orch"))
 FREE = Repo(project=DEMO)
@@ -268,47 +309,6 @@ def member(number: int, **changes: Any) -> Task:
     known: dict[str, Any] = {"awaiting": Awaiting.LANDING, "train_seq": number, "head": sha(number)}
     return make_task(number, **({"stage": Stage.DEPLOY_STAGING} | known | changes))
 
-
-@pytest.mark.parametrize(
-    ("queue", "repo", "busy", "first"),
-    [
-        ([], FREE, False, None),
-        ([member(1), member(2)], FREE, False, 1),
-        ([member(1), member(2)], FREE, True, None),
-        ([member(1), member(2)], FROZEN, False, None),
-        ([member(7, exempt=True), member(1)], FREE, False, 7),
-        ([member(7, exempt=True), member(1)], FROZEN, False, 7),
-        ([member(7, exempt=True), member(1)], FROZEN, True, None),
-        ([member(1, head=None), member(2)], FREE, False, 2),
-        ([member(1, head=None)], FREE, False, None),
-        ([member(1, cancel_requested_at=NOW), member(2)], FREE, False, 2),
-        ([member(1, cancel_requested_at=NOW)], FREE, False, None),
-    ],
-)
-def test_the_queue_s_first_admitted_member_lands(queue: list[Task], repo: Repo, busy: bool, first: int | None) -> None:
-    plan = plan_landing(queue, repo, busy=busy)
-    if first is None:
-        assert isinstance(plan, Hold)
-        assert plan.why
-    else:
-        assert plan == Land(task=TaskRow(first), head=sha(first))
-
-
-@pytest.mark.parametrize(
-    ("queue", "repo", "busy", "why"),
-    [
-        ([], FREE, False, "the landing queue is empty"),
-        ([], FROZEN, False, "the landing queue is empty"),
-        ([member(1)], FROZEN, False, "the repo is frozen"),
-        ([member(1)], FROZEN, True, "another landing is under way"),
-        ([member(1, head=None)], FREE, False, "DEMO-1 has no head"),
-    ],
-)
-def test_what_holds_the_landing_is_told(queue: list[Task], repo: Repo, busy: bool, why: str) -> None:
-    assert plan_landing(queue, repo, busy=busy) == Hold(why=why)
-
-
-# ------------------------------------------------------------------------------------------------ the membership check
 
 PINNED = make_candidate(Member(task=TaskRow(1), head=sha(1)))
 
@@ -349,33 +349,6 @@ def test_S4_one_bad_member_holds_the_whole_candidate() -> None:
     assert membership_fault(candidate, [member(1), member(2, cancel_requested_at=NOW)], FREE) == "task 2 left the line"
     with pytest.raises(ValueError, match="zip"):
         membership_fault(candidate, [member(1)], FREE)
-
-
-@given(
-    exempt=st.lists(st.booleans(), max_size=5),
-    frozen=st.booleans(),
-)
-def test_S8_L4_the_plan_is_first_come_first_served_among_equals(exempt: list[bool], frozen: bool) -> None:
-    tasks = [member(number, exempt=fix) for number, fix in enumerate(exempt, start=1)]
-    queue = sorted(tasks, key=lambda task: (not task.exempt, task.train_seq or 0))
-    plan = plan_landing(queue, FROZEN if frozen else FREE, busy=False)
-    fixes = [task for task in tasks if task.exempt]
-    others = [] if frozen else [task for task in tasks if not task.exempt]
-    expected = next(iter([*fixes, *others]), None)
-    if expected is None:
-        assert isinstance(plan, Hold)
-    else:
-        assert isinstance(plan, Land)
-        assert plan.task == expected.row
-
-
-def test_a_plan_is_what_the_membership_check_lets_through() -> None:
-    for repo, exempt in product((FREE, FROZEN), (True, False)):
-        task = member(1, exempt=exempt)
-        plan = plan_landing([task], repo, busy=False)
-        candidate = make_candidate(Member(task=task.row, head=task.head or Sha("")))
-        assert isinstance(plan, Land) is (membership_fault(candidate, [task], repo) is None)
-        assert membership_fault(candidate, [replace(task, park=make_park())], repo) is not None
 
 
 # ------------------------------------------------------------------------------------------------ first contact, adoption

@@ -88,7 +88,9 @@ LIGHTS: list[tuple[str, Task, Project, Evidence, Light]] = [
     ("deploy_status", make_task(), STAGED, NOTHING, Light.PENDING),
     ("deploy_status", make_task(), STAGED, Evidence(verdict=VerdictValue.SUCCESS), Light.GREEN),
     ("deploy_status", make_task(), STAGED, Evidence(verdict=VerdictValue.FAIL), Light.RED),
-    ("deploy_status", make_task(), AGENT_ONLY, NOTHING, Light.RED),
+    ("deploy_status", make_task(), AGENT_ONLY, NOTHING, Light.PENDING),
+    ("deploy_status", make_task(), AGENT_ONLY, Evidence(verdict=VerdictValue.SUCCESS), Light.GREEN),
+    ("deploy_status", make_task(), AGENT_ONLY, Evidence(verdict=VerdictValue.FAIL), Light.RED),
 ]
 
 

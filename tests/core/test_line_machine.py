@@ -6,20 +6,23 @@ cancel), keeps the books that the store would keep, and checks the line's laws a
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from hypothesis import event, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from orch.core import decide_control, decide_evidence, decide_person, decide_task
-from orch.core.decide_repo import Land, membership_fault, plan_landing
+from orch.core import decide_control, decide_deploy, decide_evidence, decide_landing, decide_person, decide_task
+from orch.core.decide_deploy import FAILURES
+from orch.core.decide_repo import membership_fault
+from orch.core.deploy_plan import DeployFacts, Postpone, Start, Void, plan_deploy, to_be_asked
 from orch.core.effects import (
     CancelJobs,
     CancelRun,
     Comment,
     EditPullRequest,
     EnterTrain,
+    KeepDeploy,
     MarkMerged,
     OpenPullRequest,
     OutboxEffect,
@@ -37,6 +40,8 @@ from orch.core.messages import (
     CommandVerdict,
     Decide,
     Decision,
+    DeployEnded,
+    DeployEnding,
     LandingRefused,
     PullRequestOpened,
     Refusal,
@@ -52,7 +57,10 @@ from orch.core.model import (
     CiSource,
     CiState,
     Counters,
+    Deploy,
+    DeployQuestion,
     DeploySettings,
+    DeployState,
     Freeze,
     FreezeCause,
     Job,
@@ -68,7 +76,7 @@ from orch.core.outbox import write_row
 from orch.core.retry import FAILED_MAX, GATE_RED_MAX, STALLED_MAX, TIMED_OUT_MAX, TURN_LIMIT_MAX
 from orch.core.stages import ORDER, TABLE, Stage, is_terminal, may_send_back
 from orch.core.statuses import TRIGGERS, Status
-from orch.core.stopping import is_deploying, window_closed
+from orch.core.stopping import is_deploying
 from orch.core.turn import Context, Decided
 from orch.core.views import status_of
 from tests.builders import (
@@ -77,6 +85,7 @@ from tests.builders import (
     make_artefact,
     make_candidate,
     make_context,
+    make_deploy,
     make_facts,
     make_job,
     make_project,
@@ -92,7 +101,7 @@ PROJECTS: list[Project] = [
     make_project(ci=CiSource.LOCAL, deploy=FULL),
     make_project(ci=CiSource.OFF, deploy=replace(FULL, confirm=False)),
     make_project(ci=CiSource.FORGE, merge_gate=False),
-    make_project(ci=CiSource.LOCAL, deploy=DeploySettings(agent=True)),
+    make_project(ci=CiSource.LOCAL, deploy=DeploySettings(command=("deploy",), confirm=False)),
 ]
 
 WAITS: dict[Stage, set[Awaiting]] = {
@@ -102,7 +111,7 @@ WAITS: dict[Stage, set[Awaiting]] = {
     Stage.REVIEW: {Awaiting.AGENT},
     Stage.TESTING: {Awaiting.AGENT},
     Stage.DEPLOY_STAGING: {Awaiting.GATE, Awaiting.LANDING, Awaiting.MERGE},
-    Stage.DEPLOY: {Awaiting.CONFIRM, Awaiting.DEPLOYING},
+    Stage.DEPLOY: {Awaiting.GATE, Awaiting.CONFIRM, Awaiting.DEPLOY_TURN, Awaiting.DEPLOYING},
     Stage.DONE: {Awaiting.NOTHING},
     Stage.CANCELLED: {Awaiting.NOTHING},
 }
@@ -124,6 +133,10 @@ class Line(RuleBasedStateMachine):
     landing: bool = False
     """An intent to land the task is open: the critical window."""
     freeze: Freeze | None = None
+    deploy: Deploy | None = None
+    """Its running deploy: the other critical window."""
+    failed: Deploy | None = None
+    """The deploy before, where that did not succeed."""
     by_hand: bool = False
     """A person merged it: that asks no gate of ours."""
 
@@ -145,6 +158,7 @@ class Line(RuleBasedStateMachine):
         self.heads = [sha("a")]
         self.green, self.reviewed, self.tested = set[Sha | None](), set[Sha | None](), set[Sha | None]()
         self.pull_request_asked = False
+        self.confirmed_at: datetime | None = None
         self.apply(decide_task.started(self.context, self.task, "anna"), by_person=True)
         for _ in range(40):
             if self.task.stage is stage or is_terminal(self.task.stage) or self.task.park:
@@ -189,6 +203,11 @@ class Line(RuleBasedStateMachine):
                     self.shown = effect.status
                 case OpenPullRequest():
                     self.pull_request_asked = True
+                case KeepDeploy():
+                    kept = effect.deploy
+                    self.deploy = kept if kept.state is DeployState.RUNNING else None
+                    if kept.state in FAILURES:
+                        self.failed = kept
                 case _:
                     pass
         self.task = task
@@ -377,7 +396,7 @@ class Line(RuleBasedStateMachine):
         self.apply(self.finish(wanted[0], self.task.attempt, wanted[1], verdict))
 
     @rule(
-        kind=st.sampled_from([RunKind.CI, RunKind.STAGING, RunKind.DEPLOY]),
+        kind=st.sampled_from([RunKind.CI, RunKind.STAGING]),
         late=st.sampled_from([-1, 0, 1]),
         ran_on=st.sampled_from(["head", "code_head", "landed", "base"]),
         verdict=st.sampled_from(CommandVerdict),
@@ -402,7 +421,6 @@ class Line(RuleBasedStateMachine):
     def the_train_writes_its_intent(self) -> None:
         repo, head = Repo(project=DEMO), self.task.head
         assert head is not None
-        assert isinstance(plan_landing([self.task], repo, busy=False), Land)
         candidate = make_candidate(Member(task=self.task.row, head=head))
         assert membership_fault(candidate, [self.task], repo) is None
         self.landing = True
@@ -424,7 +442,7 @@ class Line(RuleBasedStateMachine):
     @rule()
     def the_push_is_refused(self) -> None:
         self.landing = False
-        self.apply(window_closed(self.context, self.task))
+        self.apply(decide_landing.push_failed(self.context, self.task))
 
     def waits_for_landing(self) -> bool:
         return self.task.awaiting is Awaiting.LANDING and not self.landing
@@ -450,7 +468,7 @@ class Line(RuleBasedStateMachine):
     @rule()
     def the_landing_has_no_verdict(self) -> None:
         returns = self.task.counters.returns()
-        self.apply(decide_evidence.landing_disturbed(self.context, self.task, "the test run timed out"))
+        self.apply(decide_landing.disturbed(self.context, self.task, "the test run timed out"))
         assert self.task.counters.returns() == returns
 
     @rule()
@@ -467,7 +485,12 @@ class Line(RuleBasedStateMachine):
         sha_ = {"shown": self.task.shown, "other": sha("f"), "none": None}[shown]
         message = Decide(decision=decision, by="anna", shown=sha_, reason="because")
         active = self.job is not None
-        decided = decide_person.decided(self.context, self.task, message, active=active, landing=self.landing, freeze=self.freeze)
+        context = self.context
+        decided = decide_person.decided(
+            context, self.task, message, active=active, landing=self.landing, freeze=self.freeze, deploy=self.deploy
+        )
+        if decided.task.awaiting is Awaiting.DEPLOY_TURN and self.task.awaiting is Awaiting.CONFIRM:
+            self.confirmed_at = context.now
         assert decided.answer is not None
         assert decided.answer.text
         bound = decision not in (Decision.STOP, Decision.RESUME, Decision.FIX)
@@ -483,9 +506,12 @@ class Line(RuleBasedStateMachine):
             self.number += 1
             message = TriggerSet(trigger=trigger, entries=(ActivityId(f"e{self.number}"),), at=NOW, by="anna", reason="because")
             active = self.job is not None
+            context = self.context
             decided = decide_person.triggered(
-                self.context, self.task, message, active=active, landing=self.landing, freeze=self.freeze
+                context, self.task, message, active=active, landing=self.landing, freeze=self.freeze, deploy=self.deploy
             )
+            if decided.task.awaiting is Awaiting.DEPLOY_TURN and self.task.awaiting is Awaiting.CONFIRM:
+                self.confirmed_at = context.now
             assert any(isinstance(effect, SetStatus) for effect in decided.effects), "a trigger never stays on the board"
             self.apply(decided, by_person=True)
 
@@ -507,15 +533,69 @@ class Line(RuleBasedStateMachine):
     def the_repo_is_frozen_or_not(self, frozen: bool) -> None:
         self.freeze = Freeze(project=DEMO, cause=FreezeCause.PERSON, since=NOW, by="anna") if frozen else None
 
-    def is_kept_from_deploying(self) -> bool:
-        return self.freeze is not None and is_deploying(self.task) and not self.task.exempt and not self.task.cancel_requested_at
+    # -------------------------------------------------------------------------------------------- deploy
 
-    @precondition(is_kept_from_deploying)
+    def is_to_be_asked(self) -> bool:
+        return bool(to_be_asked([self.task]))
+
+    @precondition(is_to_be_asked)
     @rule()
-    def its_deploy_is_not_started(self) -> None:
-        assert self.freeze is not None
-        self.apply(decide_control.deploy_frozen(self.context, self.task, self.freeze))
-        assert is_deploying(self.task) is not self.project.deploy.confirm
+    def a_person_is_asked_to_confirm(self) -> None:
+        assert self.task.landed is not None
+        question = DeployQuestion(work_item=self.task.work_item, sha=self.task.landed, after=self.failed)
+        self.apply(decide_deploy.asked(self.context, self.task, question))
+
+    def facts_of_deploys(self) -> DeployFacts:
+        confirmed = {self.task.row: self.confirmed_at} if self.confirmed_at is not None else {}
+        return DeployFacts(
+            waiting=[self.task],
+            running=self.deploy,
+            failed=self.failed,
+            freeze=self.freeze,
+            confirmed=confirmed,
+            confirm=self.project.deploy.confirm,
+        )
+
+    def has_its_turn(self) -> bool:
+        return self.task.awaiting is Awaiting.DEPLOY_TURN and self.task.park is None
+
+    @precondition(has_its_turn)
+    @rule()
+    def its_repo_plans_its_deploy(self) -> None:
+        plan, context = plan_deploy(self.facts_of_deploys()), self.context
+        match plan:
+            case Start():
+                assert self.freeze is None or self.task.exempt
+                self.deploy = make_deploy(self.task, started_at=context.now, deadline_at=context.now + timedelta(hours=1))
+                self.apply(decide_deploy.started(context, self.task, self.deploy))
+            case Void():
+                self.apply(decide_deploy.voided(context, self.task, plan))
+            case _:
+                assert self.freeze is not None
+
+    def is_going(self) -> bool:
+        return self.deploy is not None and self.deploy.due_at is None
+
+    @precondition(is_going)
+    @rule(code=st.sampled_from([0, 1, 3, 75, None]))
+    def a_try_of_its_deploy_ends(self, code: int | None) -> None:
+        assert self.deploy is not None
+        ending = DeployEnding.LOST if code is None else DeployEnding.EXITED
+        ended = DeployEnded(deploy=self.deploy.id, number=self.deploy.tries, ending=ending, exit_code=code, tail="the end")
+        self.apply(decide_deploy.ended(self.context, self.task, self.deploy, ended))
+
+    def is_between_tries(self) -> bool:
+        return self.deploy is not None and self.deploy.due_at is not None
+
+    @precondition(is_between_tries)
+    @rule()
+    def the_next_try_is_due(self) -> None:
+        assert self.deploy is not None
+        plan = plan_deploy(self.facts_of_deploys())
+        if isinstance(plan, Postpone):
+            self.apply(decide_deploy.postponed(self.context, self.task, plan))
+        else:
+            self.deploy = replace(self.deploy, tries=self.deploy.tries + 1, due_at=None)
 
     # -------------------------------------------------------------------------------------------- the happy path
 
@@ -525,7 +605,7 @@ class Line(RuleBasedStateMachine):
         task, step = self.task, self.next_good_step()
         if step is not None:
             step()
-            assert self.task != task or self.landing, "a good step leads somewhere"
+            assert self.task != task or self.landing or self.deploy is not None, "a good step leads somewhere"
 
     def next_good_step(self) -> Callable[[], None] | None:
         task = self.task
@@ -550,6 +630,14 @@ class Line(RuleBasedStateMachine):
                 return self.the_train_writes_its_intent
             case Awaiting.MERGE:
                 return self.merged_by_hand
+            case Awaiting.GATE if task.stage is Stage.DEPLOY:
+                return self.a_person_is_asked_to_confirm
+            case Awaiting.DEPLOY_TURN:
+                return self.thawed_and_planned
+            case Awaiting.DEPLOYING if self.is_between_tries():
+                return self.thawed_and_due
+            case Awaiting.DEPLOYING:
+                return lambda: self.a_try_of_its_deploy_ends(0)
             case Awaiting.GATE if task.pr_number is None:
                 return self.the_pull_request_is_open
             case Awaiting.GATE if self.project.ci is CiSource.FORGE:
@@ -560,6 +648,16 @@ class Line(RuleBasedStateMachine):
     def thawed_and_confirmed(self) -> None:
         self.freeze = None
         self.a_person_decides(Decision.CONFIRM_DEPLOY, "shown")
+
+    def thawed_and_planned(self) -> None:
+        self.freeze = None
+        self.its_repo_plans_its_deploy()
+
+    def thawed_and_due(self) -> None:
+        self.freeze = None
+        before = self.deploy
+        self.the_next_try_is_due()
+        assert self.deploy != before
 
     def merged_by_hand(self) -> None:
         self.apply(decide_evidence.landed(self.context, self.task, self.new_sha(), "merged by a person"))
@@ -649,7 +747,7 @@ class Line(RuleBasedStateMachine):
     @invariant()
     def a_STOP_is_pending_only_inside_a_window(self) -> None:
         if self.task.cancel_requested_at is not None and not is_terminal(self.task.stage):
-            assert self.landing or is_deploying(self.task)
+            assert self.landing or (is_deploying(self.task) and self.is_going())
 
     @invariant()
     def something_can_always_move_the_task(self) -> None:

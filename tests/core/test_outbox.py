@@ -20,6 +20,8 @@ from orch.core.effects import (
     OpenPullRequest,
     OutboxEffect,
     PostCommitStatus,
+    PushBranch,
+    ReopenPullRequest,
     SetStatus,
 )
 from orch.core.ids import Branch, IssueId, ProjectName, TaskRow
@@ -37,6 +39,8 @@ EFFECTS: list[OutboxEffect] = [
     Comment(role=Role.ANALYST, text="The plan is ready: «ё» 🚂\n", key="1:2:plan-ready"),
     OpenPullRequest(branch=BRANCH, title="WIP: DEMO-1", body="Greets."),
     EditPullRequest(number=4, title="DEMO-1", body="Greets.", close=True),
+    ReopenPullRequest(number=4),
+    PushBranch(branch=BRANCH, sha=sha("a")),
     KeepPrComment(number=4, text="| a | b |"),
     PostCommitStatus(status=STATUS),
     MarkMerged(number=4, sha=sha("d"), branch=BRANCH, head=sha("a")),

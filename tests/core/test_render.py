@@ -4,6 +4,7 @@ import json
 import re
 import string
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -13,11 +14,27 @@ from markdown_it.token import Token
 
 from orch.core import render
 from orch.core.ids import ProjectName, Sha, WorkItemId
-from orch.core.model import AccountPause, Awaiting, Finding, Freeze, FreezeCause, Outcome, Park, ParkReason, RunMode, Task, Usage
+from orch.core.messages import CommandReport, CommandVerdict
+from orch.core.model import (
+    AccountPause,
+    Awaiting,
+    DeployQuestion,
+    DeployState,
+    Finding,
+    Freeze,
+    FreezeCause,
+    Outcome,
+    Park,
+    ParkReason,
+    RunMode,
+    Task,
+    Usage,
+)
 from orch.core.render.catalogue import CATALOGUES, say
 from orch.core.render.quote import clean, code, fenced, inline, link, plain, quoted
 from orch.core.stages import TERMINAL, Role, Stage
 from orch.core.statuses import TRIGGERS, Status
+from tests.builders import make_deploy, make_watch
 from tests.core.samples import NOW, SHA_A, SHA_B, ago, make_run, make_task
 
 LANGUAGES = sorted(CATALOGUES)
@@ -72,9 +89,26 @@ def every_text(words: str, language: str) -> Iterator[tuple[str, str]]:
     yield "freeze", render.render_freeze(ITEM, freeze, language)
     yield "voided", render.render_confirm_voided(ITEM, freeze, language)
     yield "fix", render.render_fix(ITEM, words, language)
+    watch = make_watch(detail=words)
+    for rollback in (True, False):
+        yield "degraded", render.render_degraded(ITEM, watch, freeze if rollback else None, language, rollback=rollback)
+    for verdict in CommandVerdict:
+        report = CommandReport(verdict=verdict, tail=words)
+        yield f"rollback {verdict}", render.render_rolled_back(ITEM, report, language)
+    for cause in FreezeCause:
+        yield f"frozen {cause}", render.render_frozen(replace(freeze, cause=cause), language)
+    yield "thawed", render.render_thawed(freeze, ITEM, SHA_A, language)
+    yield "healthy", render.render_healthy(ITEM, watch, 600, language)
+    yield "reverting", render.render_reverting(ITEM, words, language)
     pause = AccountPause(cause=Outcome.STALLED, since=NOW, until=NOW, detail=words)
     yield "account paused", render.render_account_paused(words, pause, language)
-    yield "confirm", render.render_confirm_deploy(ITEM, SHA_A, [words] * 50, words, language)
+    question = DeployQuestion(work_item=ITEM, sha=SHA_A, carries=(words,) * 50, diff=words)
+    yield "confirm", render.render_confirm_deploy(question, language)
+    deploy = make_deploy(sha=SHA_A, state=DeployState.NO_RESULT, detail="lost")
+    yield "deployed", render.render_deployed(deploy, ITEM, 5.0, language, unhealthy=words)
+    yield "stopped after deploy", render.render_stopped_after_deploy(ITEM, deploy, language)
+    yield "stop late", render.render_stopped_too_late(ITEM, language)
+    yield "reminder", render.render_reminder(task, 9000.0, language)
     yield "done", render.render_done(ITEM, SHA_A, words, language)
     yield "useless", render.render_trigger_useless(Status.APPROVED, task, language)
     yield "not allowed", render.render_not_allowed(words, words, language)
@@ -191,11 +225,35 @@ def test_a_cancelled_task_that_had_landed_is_told_the_truth() -> None:
 
 
 def test_confirming_a_deploy_names_the_sha_and_everything_it_carries() -> None:
-    text = render.render_confirm_deploy(ITEM, SHA_A, ["SHOP-9", "SHOP-12"], " src/a.py | 2 +-", "en")
+    carries = ("SHOP-9", "SHOP-12")
+    question = DeployQuestion(work_item=ITEM, sha=SHA_A, carries=carries, diff=" src/a.py | 2 +-", tested_exit=0, tested_s=65.0)
+    text = render.render_confirm_deploy(question, "en")
     assert SHA_A in text
     assert "- SHOP-9\n- SHOP-12" in text
     assert " src/a.py | 2 +-" in text
     assert "Confirm Deploy" in text
+    assert "exit 0 after 1 m 5 s" in text
+    assert "No test run" in render.render_confirm_deploy(replace(question, tested_exit=None), "en")
+
+
+@pytest.mark.parametrize("state", [DeployState.FAILED, DeployState.ROLLED_BACK, DeployState.NO_RESULT])
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_after_a_deploy_that_did_not_succeed_the_question_says_so(state: DeployState, language: str) -> None:
+    question = DeployQuestion(work_item=ITEM, sha=SHA_A, after=make_deploy(sha=SHA_B, state=state))
+    told = render.render_confirm_deploy(question, language)
+    assert SHA_B[:12] in told
+    assert SHA_B[:12] not in render.render_confirm_deploy(replace(question, after=None), language)
+
+
+DETAILS = ("", "gave-up", "unstarted", "timed-out", "lost", "agent-failed", "agent-unstarted", "said-fail", "no-verdict")
+
+
+@pytest.mark.parametrize("detail", DETAILS)
+@pytest.mark.parametrize("language", ["en", "ru"])
+def test_every_way_in_which_a_deploy_fails_has_its_sentence(detail: str, language: str) -> None:
+    told = render.render_deploy_failure(make_deploy(state=DeployState.FAILED, detail=detail), "the end", language)
+    assert told.endswith("\nthe end")
+    assert "{" not in told
 
 
 @pytest.mark.parametrize(

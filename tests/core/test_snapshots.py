@@ -11,11 +11,12 @@ import pytest
 
 from orch.adapters.store.schema import open_writer
 from orch.adapters.store.transaction import make_tx
-from orch.core.ids import IssueId, JobId, ProjectName, Sha, TaskRow
+from orch.core.ids import CheckId, IssueId, JobId, ProjectName, Sha, TaskRow
 from orch.core.model import (
     Awaiting,
     BoardIssue,
     Candidate,
+    CheckRow,
     Freeze,
     FreezeCause,
     IntentKind,
@@ -32,12 +33,13 @@ from orch.core.model import (
     RowState,
     Target,
     Task,
+    TrainRow,
     Usage,
 )
 from orch.core.stages import Role, Stage
 from orch.core.statuses import DEFAULT_NAMES, BoardState, Status
 from orch.ports import Claimed, Tx
-from orch.snapshots import load_queue, load_snapshot, load_task, load_task_view, load_why
+from orch.snapshots import Present, load_queue, load_snapshot, load_task, load_task_view, load_why
 from tests.core.samples import NOW, SHA_A, SHA_B, ago
 
 SHOP = ProjectName("shop")
@@ -339,7 +341,42 @@ def test_a_landing_in_its_critical_window_is_shown(tx: Tx) -> None:
     candidate = Candidate(project=SHOP, base=SHA_A, sha=SHA_B, tree=tree, members=(member,), landed={task.row: SHA_B})
     tx.add_intent(IntentKind.LAND, tx.take_lease(SHOP, "repo"), candidate=candidate, task=None, at=ago(seconds=5))
     (landing,) = sent(load_queue(tx, NOW, LIMITS))["merge"]["landing"]
-    assert (landing["project"], landing["sha"], landing["base"]) == ("shop", SHA_B, SHA_A)
+    assert (landing["project"], landing["sha"], landing["base"], landing["members"]) == ("shop", SHA_B, SHA_A, ["SHOP-1"])
+
+
+def test_the_train_shows_what_is_tested_who_is_held_and_how_it_does(tx: Tx) -> None:
+    landing = {"stage": Stage.DEPLOY_STAGING, "awaiting": Awaiting.LANDING, "head": SHA_A}
+    first, second, third = (enter(tx, n, train_seq=n, **landing) for n in (1, 2, 3))
+    members = tuple(Member(task=task.row, head=SHA_A) for task in (first, second))
+    check = CheckRow(
+        id=CheckId(0),
+        project=SHOP,
+        base=SHA_A,
+        sha=SHA_B,
+        tree=SHA_B,
+        members=members,
+        environment="e",
+        started_at=ago(seconds=7),
+    )
+    tx.add_check(check)
+    ended = tx.add_check(replace(check, members=()))
+    tx.end_check(replace(ended, verdict="green", seconds=3.0, ended_at=NOW))
+    held = ((third.row, "It conflicts with SHOP-1."),)
+    row = TrainRow(project=SHOP, width=9, held=held, landings=2, landed=6, ejected=2, checks=9, wasted=1, waits=(1.0, 2.0, 3.0))
+    tx.save_train(replace(row, frozen_s=10.0, frozen_since=ago(seconds=5)))
+    (train,) = sent(load_queue(tx, NOW, LIMITS))["merge"]["queues"]
+    assert (train["width"], train["slots"], train["merge_gate"]) == (9, LIMITS.test_slots, True)
+    assert [(run["members"], run["verdict"], run["seconds"]) for run in train["checks"]] == [(["SHOP-1", "SHOP-2"], None, 7.0)]
+    assert [(run["members"], run["verdict"], run["seconds"]) for run in train["ended"]] == [([], "green", 3.0)]
+    assert [member["held"] for member in train["members"]] == ["", "", "It conflicts with SHOP-1."]
+    assert (train["runs_per_landed"], train["red_share"], train["wait_s"], train["frozen_s"]) == (
+        1.5,
+        0.25,
+        {"p50": 2.0, "p95": 2.9},
+        15.0,
+    )
+    assert "Being tested now: SHOP-1, SHOP-2" in str(load_why(tx, "SHOP-2", NOW))
+    assert "It conflicts with SHOP-1." in str(load_why(tx, "SHOP-3", NOW))
 
 
 def test_stops_deploys_freezes_and_pauses_have_their_blocks(tx: Tx) -> None:
@@ -402,8 +439,13 @@ def test_the_outbox_shows_what_waits_and_what_was_given_up_without_the_texts(tx:
 
 
 def test_what_is_not_built_says_so(tx: Tx) -> None:
-    shown = sent(load_queue(tx, NOW, LIMITS))
-    assert [shown[name]["enabled"] for name in ("reconcile", "budget")] == [False, False]
+    assert sent(load_queue(tx, NOW, LIMITS))["budget"] == {"enabled": False}
+
+
+def test_the_queue_shows_how_the_last_poll_of_each_project_went(tx: Tx) -> None:
+    polls = {"shop": {"error": "it is down", "polls": 3}}
+    shown = sent(load_queue(tx, NOW, LIMITS, present=Present(polls=polls)))["reconcile"]
+    assert (shown["enabled"], shown["interval_s"], shown["projects"], shown["inbox"]) == (True, 60.0, polls, 0)
 
 
 Load = Callable[[Tx, datetime], object]

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orch.core.ids import ProjectName
+from orch.core.ids import ProjectName, TaskRow
 from orch.core.model import (
     Account,
     AccountPause,
@@ -28,6 +28,7 @@ from orch.core.room import Resource, Shortage
 from orch.core.stages import TERMINAL, Role, Stage
 from orch.core.statuses import TRIGGERS, Status
 from orch.core.views import TaskFacts, stage_seconds, status_of, task_detail, task_view, why
+from tests.builders import make_deploy
 from tests.core.samples import NOW, SHA_A, SHA_B, ago, make_job, make_run, make_task
 
 PARK = Park(reason=ParkReason.NO_CI, since=ago(hours=1), evidence="no status for it in 600 s")
@@ -45,6 +46,7 @@ SPECIAL = {
     (Stage.ANALYSIS, Awaiting.INPUT): Status.NEEDS_INPUT,
     (Stage.DEPLOY, Awaiting.DEPLOYING): Status.DEPLOYING,
     (Stage.DEPLOY, Awaiting.CONFIRM): Status.AWAITING_DEPLOY,
+    (Stage.DEPLOY, Awaiting.DEPLOY_TURN): Status.AWAITING_DEPLOY,
 }
 USUAL = {
     Stage.ANALYSIS: Status.ANALYSIS,
@@ -140,7 +142,7 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
     ),
     (
         "a thaw, before its deploy",
-        TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOYING), repo=frozen()),
+        TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOY_TURN), repo=frozen()),
         ("frozen by a red default branch", "orch unfreeze shop"),
     ),
     (
@@ -199,6 +201,33 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
         ("Confirm Deploy", "orch confirm-deploy SHOP-12"),
     ),
     ("its deploy", TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOYING)), ("deploy has been going",)),
+    (
+        "the end of its deploy, by its deadline",
+        TaskFacts(
+            task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOYING),
+            deploying=make_deploy(make_task(), tries=2, deadline_at=NOW + timedelta(minutes=20)),
+        ),
+        ("try 2", "by 2026-05-04 12:20 UTC at the latest"),
+    ),
+    (
+        "the next try of its deploy",
+        TaskFacts(
+            task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOYING),
+            deploying=make_deploy(make_task(), due_at=NOW + timedelta(seconds=8)),
+        ),
+        ("try 2 begins at 2026-05-04 12:00:08 UTC", "STOP acts at once"),
+    ),
+    (
+        "another task's deploy",
+        TaskFacts(
+            task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOY_TURN),
+            deploying=make_deploy(make_task(row=TaskRow(77))),
+            deploying_name="SHOP-77",
+        ),
+        ("SHOP-77 is being deployed",),
+    ),
+    ("the deploy slot", TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.DEPLOY_TURN)), ("one deploy slot",)),
+    ("the question", TaskFacts(task=make_task(stage=Stage.DEPLOY, awaiting=Awaiting.GATE)), ("then a person is asked",)),
     ("nothing", TaskFacts(task=make_task(awaiting=Awaiting.NOTHING)), ("waits for nothing",)),
     (
         "resume",

@@ -15,7 +15,7 @@ import anyio
 from orch.core.effects import Alert
 from orch.core.ids import ProjectName, RunId, TaskRow, artefact_dir
 from orch.core.messages import CommandReport, CommandVerdict
-from orch.core.model import AgentResult, Outcome, RoleSettings, Usage
+from orch.core.model import AgentResult, Outcome, RoleSettings, Survivor, Usage
 from orch.core.stages import Role
 from orch.ports import AgentReader, AgentRequest, LineReader, ProcessEnd, ProcessSpec, PromptContext
 from tests.fakes.faults import Faults
@@ -123,6 +123,10 @@ class FakeProcesses:
         self.live: Counter[TaskRow] = Counter()
         self.peak = 0
         self.killed: list[RunId] = []
+        self.survivors: dict[str, tuple[Survivor, ...]] = {}
+        """By label: processes that nothing ends."""
+        self.dead: set[int] = set()
+        """Those of them that are gone after all."""
         self.started: list[RunId] = []
 
     async def run(self, spec: ProcessSpec, reader: LineReader | None = None) -> ProcessEnd:
@@ -151,10 +155,15 @@ class FakeProcesses:
                 await anyio.sleep_forever()
             if step.error is not None:
                 raise step.error
-            return ProcessEnd(ending="exited", exit_code=0, stderr_tail="", seconds=step.seconds)
+            left = self.living([str(int(request.run))])
+            return ProcessEnd(ending="exited", exit_code=0, stderr_tail="", seconds=step.seconds, survivors=left)
 
     async def kill_orphans(self, labels: Iterable[str] | None = None) -> list[int]:
         return []
+
+    def living(self, labels: Iterable[str], known: Iterable[Survivor] = ()) -> tuple[Survivor, ...]:
+        remembered = [each for label in labels for each in self.survivors.get(label, ())]
+        return tuple(dict.fromkeys(each for each in (*known, *remembered) if each.pid not in self.dead))
 
 
 Rule = Callable[[Mapping[str, str]], bool]
@@ -172,11 +181,15 @@ class FakeCommands:
         self.rule: Rule = lambda files: not any("RED" in text for text in files.values())
         self.reports: deque[CommandReport] = deque()
         self.seconds = 2.0
+        self.tools = "as it always was"
         self.calls: list[tuple[tuple[str, ...], str]] = []
         self.tested: list[str] = []
         self.running = 0
         self.peak = 0
         self.cancelled = 0
+
+    def toolchain(self, *commands: Sequence[str]) -> str:
+        return self.tools
 
     async def run(
         self,
@@ -187,6 +200,7 @@ class FakeCommands:
         label: str,
         log_path: Path,
         env: Mapping[str, str] | None = None,
+        project: ProjectName | None = None,
     ) -> CommandReport:
         self.calls.append((tuple(argv), cwd.name))
         self.running += 1

@@ -6,9 +6,8 @@ LeaseLost, a candidate whose content is there already is its base. Every write i
 
 import hashlib
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,8 +16,20 @@ from orch.core.errors import LeaseLost, StoreError
 from orch.core.gates import Artefact, BranchFacts
 from orch.core.ids import Branch, ProjectName, RunId, Sha, TaskRow, WorkItemId, artefact_dir
 from orch.core.messages import Refusal, RefusalKind
-from orch.core.model import Candidate, LandStyle, Member, RunMode
-from orch.ports import CandidateMember, Collected, Conflict, Prepared, Pushed, PushResult, WorkspaceSpec
+from orch.core.model import Candidate, Member, RunMode
+from orch.core.train import Chain, Link
+from orch.ports import (
+    BuiltChain,
+    CandidateMember,
+    ChainSpec,
+    Collected,
+    LeftOut,
+    MergedMain,
+    Prepared,
+    Pushed,
+    PushResult,
+    WorkspaceSpec,
+)
 from tests.fakes.faults import Faults
 from tests.fakes.repository import Repository
 
@@ -33,10 +44,17 @@ class FakeMirror:
         self.repository = repository
         self.answers: deque[Pushed] = deque()
         self.checkouts = 0
+        self.exported: dict[Path, Sha] = {}
+        self.made: set[Sha] = set()
+        """What the daemon pushed to task branches."""
+        self.broken: dict[Sha, str] = {}
+        """Heads that can be put onto nothing, and why."""
+        self._tracking: dict[str, Sha] = {}
         self._faults = faults
 
     async def fetch(self) -> Sha:
         async with self._faults.at("mirror.fetch"):
+            self._tracking = dict(self.repository.branches)
             return self.repository.main
 
     async def remote_tip(self, branch: str) -> Sha | None:
@@ -47,26 +65,50 @@ class FakeMirror:
         async with self._faults.at("mirror.contains"):
             return self.repository.contains(ancestor, tip)
 
-    async def build_candidate(
-        self, base: Sha, members: Sequence[CandidateMember], style: LandStyle, *, author: str, email: str, at: datetime
-    ) -> Candidate | Conflict:
+    def tracked(self, branch: str) -> Sha | None:
+        return self._tracking.get(branch)
+
+    async def tree_of(self, sha: Sha) -> Sha:
+        return tree_of(self.repository, sha)
+
+    async def contained(self, commits: Collection[Sha], tip: Sha) -> set[Sha]:
+        async with self._faults.at("mirror.contained"):
+            return {sha for sha in commits if sha in self.repository.commits and self.repository.contains(sha, tip)}
+
+    async def changed_files(self, base: Sha, tip: Sha) -> tuple[str, ...]:
+        old, new = self.repository.commits[self.repository.merge_base(base, tip)].files, self.repository.commits[tip].files
+        return tuple(sorted(name for name in {*old, *new} if old.get(name) != new.get(name)))
+
+    async def build_chain(self, spec: ChainSpec) -> BuiltChain:
         async with self._faults.at("mirror.build_candidate"):
-            tip, landed = base, {}
-            for member in members:
-                files, conflicts = self.repository.merge(tip, member.head)
+            tips, left_out = [spec.base], []
+            links: list[Link] = []
+            for member in spec.members:
+                if len(links) >= spec.most:
+                    break
+                if member.head in self.broken:
+                    left_out.append(LeftOut(task=member.task, head=member.head, detail=self.broken[member.head], broken=True))
+                    continue
+                files, conflicts = self.repository.merge(tips[-1], member.head)
                 if conflicts:
-                    return Conflict(task=member.task, files=tuple(conflicts), detail="CONFLICT (content)")
-                if files != self.repository.commits[tip].files:
-                    tip = self.repository.commit(files, (tip,), f"{member.message}\n{style} {at.isoformat()}")
-                landed[member.task] = tip
-            return Candidate(
-                project=self.project,
-                base=base,
-                sha=tip,
-                tree=tip,
-                members=tuple(Member(task=member.task, head=member.head) for member in members),
-                landed=landed,
-            )
+                    left_out.append(self._leave_out(tips, links, member))
+                    continue
+                as_it_is = spec.as_is and self.repository.contains(tips[-1], member.head)
+                if files == self.repository.commits[tips[-1]].files:
+                    tips.append(tips[-1])
+                else:
+                    made = self.repository.commit(files, (tips[-1],), f"{member.message}\n{spec.style}")
+                    tips.append(member.head if as_it_is else made)
+                pinned = Member(task=member.task, head=member.head)
+                links.append(Link(member=pinned, sha=tips[-1], tree=tree_of(self.repository, tips[-1])))
+            chain = Chain(base=spec.base, base_tree=tree_of(self.repository, spec.base), links=tuple(links))
+            return BuiltChain(chain=chain, left_out=tuple(left_out))
+
+    def _leave_out(self, tips: Sequence[Sha], links: Sequence[Link], member: CandidateMember) -> LeftOut:
+        found = [self.repository.merge(tip, member.head)[1] for tip in tips]
+        first = next(place for place, conflicts in enumerate(found) if conflicts)
+        after = links[first - 1].member.task if first else None
+        return LeftOut(task=member.task, head=member.head, after=after, files=tuple(found[first]), detail="CONFLICT (content)")
 
     async def push_candidate(self, candidate: Candidate) -> Pushed:
         async with self._faults.at("mirror.push_candidate"):
@@ -86,6 +128,7 @@ class FakeMirror:
             tip = self.repository.branches.get(branch)
             if tip not in (expected, sha):
                 return Pushed(result=PushResult.MOVED, detail=f"{branch} is at {tip}")
+            self.made.add(sha)
             self.repository.branches[branch] = sha
             self._faults.wrote("branch", f"{branch} {sha}")
             return Pushed(result=PushResult.PUSHED)
@@ -95,8 +138,12 @@ class FakeMirror:
             if self.repository.branches.get(branch) != head:
                 return None
             made = self.repository.change(head, {f"{artefact_dir(work_item)}/{name}": text}, f"Keep {name}")
+            self.made.add(made)
             self.repository.branches[branch] = made
             return made
+
+    async def is_ours(self, branch: Branch, tip: Sha) -> bool:
+        return tip in self.made
 
     async def delete_branch(self, branch: Branch, *, expected: Sha) -> Pushed:
         async with self._faults.at("mirror.delete_branch"):
@@ -121,6 +168,10 @@ class FakeMirror:
         async with self._faults.at("mirror.read_artefacts"):
             return read_facts(self.repository, sha, work_item, base)
 
+    async def export(self, sha: Sha, folder: Path) -> None:
+        async with self._faults.at("mirror.export"):
+            self.exported[folder] = sha
+
     def checkout(self, sha: Sha, label: str) -> AbstractAsyncContextManager[Path]:
         return self._checkout(sha, label)
 
@@ -132,6 +183,12 @@ class FakeMirror:
             yield CHECKOUTS / label / sha
         finally:
             self.checkouts -= 1
+
+
+def tree_of(repository: Repository, sha: Sha) -> Sha:
+    """Return a name of the commit's content alone, as git's tree is."""
+    text = repr(sorted(repository.commits[sha].files.items()))
+    return Sha(hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
 def read_facts(repository: Repository, sha: Sha, work_item: WorkItemId, base: Sha) -> BranchFacts:
@@ -191,12 +248,35 @@ class FakeWorkspace:
             repository = self._mirror.repository
             base = spec.base or repository.main
             start = spec.head or base
+            merged = None
             if spec.mode is RunMode.NEW_ATTEMPT:
+                if spec.merge_main:
+                    start, merged = self._merge_main(start)
                 start = self._retire(spec, start)
                 self._changes.pop(spec.task, None)
             self._open[spec.task] = spec.run
             place = Path(f"/nonexistent/tasks/{int(spec.task)}")
-            return Prepared(worktree=place / "worktree", home=place / "home", start_head=start, base=base, branch=spec.branch)
+            return Prepared(
+                worktree=place / "worktree",
+                home=place / "home",
+                start_head=start,
+                base=base,
+                branch=spec.branch,
+                merged=merged,
+            )
+
+    def _merge_main(self, head: Sha) -> tuple[Sha, MergedMain | None]:
+        """Merge main into *head*; a conflict stands in its file between markers."""
+        repository, main = self._mirror.repository, self._mirror.repository.main
+        if repository.contains(main, head):
+            return head, None
+        files, conflicts = repository.merge(head, main)
+        theirs = repository.commits[main].files
+        for name in conflicts:
+            mine = files.get(name, "")
+            files[name] = f"<<<<<<< {head}\n{mine}=======\n{theirs.get(name, '')}>>>>>>> {main}\n"
+        made = repository.commit(files, (head, main), "Merge the default branch")
+        return made, MergedMain(main=main, marked=tuple(conflicts))
 
     def _retire(self, spec: WorkspaceSpec, start: Sha) -> Sha:
         folder, repository = artefact_dir(spec.work_item), self._mirror.repository
@@ -229,11 +309,17 @@ class FakeWorkspace:
                 return Refusal(kind=RefusalKind.PATHS, reason=f"changed outside its folder: {', '.join(outside)}")
             repository = self._mirror.repository
             head = repository.change(prepared.start_head, changes, f"run {int(spec.run)}") if changes else prepared.start_head
+            marked = [name for name, text in repository.commits[head].files.items() if "<<<<<<< " in text]
+            if marked:
+                return Refusal(kind=RefusalKind.MARKERS, reason=f"conflict markers are left in {', '.join(marked)}")
             if not await self._may_push(spec):
                 raise LeaseLost(f"run {int(spec.run)} is no longer the task's current attempt")
             pushed = await self._push(spec, head)
             if pushed.result is not PushResult.PUSHED:
-                return Refusal(kind=RefusalKind.REMOTE_MOVED, reason=pushed.detail)
+                met = await self._meet(spec, head)
+                if isinstance(met, Refusal):
+                    return met
+                head = met
             return Collected(facts=read_facts(repository, head, spec.work_item, prepared.base))
 
     async def _push(self, spec: WorkspaceSpec, head: Sha) -> Pushed:
@@ -246,6 +332,21 @@ class FakeWorkspace:
             and (spec.head is None or not self._mirror.repository.contains(tip, spec.head))
         )
         return await self._mirror.push_branch(spec.branch, head, expected=tip if unrecorded else spec.head)
+
+    async def _meet(self, spec: WorkspaceSpec, head: Sha) -> Sha | Refusal:
+        """Replay the result on a person's push on top of the pinned head; a branch that was removed is pushed again."""
+        repository, tip = self._mirror.repository, self._mirror.repository.branches.get(spec.branch)
+        if tip is None:
+            await self._mirror.push_branch(spec.branch, head, expected=None)
+            return head
+        if spec.head is None or not repository.contains(spec.head, tip):
+            return Refusal(kind=RefusalKind.REMOTE_MOVED, reason=f"{spec.branch} is at {tip}")
+        files, conflicts = repository.merge(tip, head)
+        if conflicts:
+            return Refusal(kind=RefusalKind.REPLAY_CONFLICT, reason=f"conflict in {', '.join(conflicts)}")
+        made = repository.commit(files, (tip,), f"replayed run {int(spec.run)}")
+        await self._mirror.push_branch(spec.branch, made, expected=tip)
+        return made
 
     async def remove(self, task: TaskRow) -> None:
         self._faults.wrote("remove", str(int(task)))

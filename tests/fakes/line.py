@@ -25,8 +25,10 @@ from orch.core.stages import Stage
 from orch.ports import Tx, WorkspaceSpec
 from tests.builders import DEMO, make_limits, make_project
 from tests.fakes.agents import FakeAgent, FakeCommands, FakeNotifier, FakeProcesses, FakePrompts
+from tests.fakes.deploys import FakeDeploys
 from tests.fakes.faults import Faults
 from tests.fakes.git import FakeMirror, FakeWorkspace
+from tests.fakes.probe import FakeProbe
 from tests.fakes.repository import Repository
 from tests.fakes.services import FakeRoom, FaultyBoard, FaultyForge, FaultyStore
 from tests.fakes.virtual_time import VirtualClock
@@ -51,11 +53,13 @@ class Ground:
         self.agent = FakeAgent()
         self.commands = FakeCommands(self.mirrors.values, self.faults)
         self.prompts = FakePrompts()
+        self.probe = FakeProbe(self.clock)
+        self.deploys = FakeDeploys(self.clock, self.faults)
         self.notifier = FakeNotifier(self.faults)
         self.room = FakeRoom()
         self.owners: dict[TaskRow, ProjectName] = {}
         self.processes = FakeProcesses(self.agent, self._workspace_of, self.faults)
-        self.boards = {project.name: FaultyBoard(self.store, project.name, self.clock, self.faults) for project in self.projects}
+        self.boards = {project.name: FaultyBoard(self.store, project, self.clock, self.faults) for project in self.projects}
         self._folder = tempfile.TemporaryDirectory(prefix="orch-line-")
 
     def without(self, project: ProjectName) -> "Ground":
@@ -103,6 +107,8 @@ class Ground:
             processes=self.processes,
             adapters={self.agent.name: self.agent},
             commands=self.commands,
+            probe=self.probe,
+            deploys=self.deploys,
             prompts=self.prompts,
             desk=LocalDeskAdapter(self.store, self.clock, prefixes),
             notifier=self.notifier,
@@ -135,6 +141,7 @@ class Line:
         self.workspace, self.board = ground.workspaces[first], ground.boards[first]
         self.faults, self.agent, self.commands = ground.faults, ground.agent, ground.commands
         self.processes, self.prompts = ground.processes, ground.prompts
+        self.deploys = ground.deploys
 
     # ---------------------------------------------------------------------------------------- the person
 

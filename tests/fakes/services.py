@@ -4,6 +4,7 @@ Rule: nothing is modelled twice: what these do is what the daemon does.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import TypeVar
@@ -16,7 +17,7 @@ from orch.adapters.local_forge import LocalForge
 from orch.adapters.store import InlineStore
 from orch.core.errors import StoreError
 from orch.core.ids import Branch, IssueId, Sha
-from orch.core.model import Activity, BoardComment, BoardIssue, CommitStatus, PullRequest, PullRequestState
+from orch.core.model import Activity, BoardComment, BoardIssue, CommitStatus, Project, PullRequest, PullRequestState
 from orch.core.room import Free
 from orch.core.stages import Role
 from orch.core.statuses import BoardState
@@ -61,10 +62,24 @@ class FaultyStore:
 
 
 class FaultyBoard(LocalBoard):
-    def __init__(self, store: Store, project: str, clock: Clock, faults: Faults) -> None:
-        super().__init__(store, project, clock)  # type: ignore[arg-type]
+    def __init__(self, store: Store, project: Project, clock: Clock, faults: Faults) -> None:
+        super().__init__(store, project.name, clock, project.prefix)
         self._faults = faults
         self.states: list[BoardState] | None = None
+        self.gone: set[IssueId] = set()
+        """Issues that were deleted or archived."""
+        self.edited: dict[IssueId, BoardIssue] = {}
+        """Issues whose text a person has changed."""
+        self.blocked_by: dict[IssueId, list[IssueId]] = {}
+        """The relations that a board with relations would tell."""
+        self._lagging_since: datetime | None = None
+
+    def lag(self) -> None:
+        """From now on the activity log is behind: what happens is not in it, until it catches up."""
+        self._lagging_since = self._clock.now()
+
+    def catch_up(self) -> None:
+        self._lagging_since = None
 
     async def fetch_states(self) -> list[BoardState]:
         async with self._faults.at("board.fetch_states"):
@@ -72,11 +87,20 @@ class FaultyBoard(LocalBoard):
 
     async def fetch_issue(self, issue: IssueId) -> BoardIssue | None:
         async with self._faults.at("board.fetch_issue"):
-            return await super().fetch_issue(issue)
+            found = None if issue in self.gone else await super().fetch_issue(issue)
+            edited = self.edited.get(issue)
+            if found is None or edited is None:
+                return found
+            return replace(found, title=edited.title, text=edited.text, slug=edited.slug)
 
-    async def fetch_activities(self, issue: IssueId) -> list[Activity]:
+    async def fetch_activities(self, issue: IssueId, *, since: datetime | None = None) -> list[Activity]:
         async with self._faults.at("board.fetch_activities"):
-            return await super().fetch_activities(issue)
+            entries, lagging = await super().fetch_activities(issue, since=since), self._lagging_since
+            return [entry for entry in entries if lagging is None or entry.created_at < lagging]
+
+    async def fetch_blocked_by(self, issue: IssueId) -> list[IssueId]:
+        async with self._faults.at("board.fetch_blocked_by"):
+            return list(self.blocked_by.get(issue, ()))
 
     async def fetch_comments(self, issue: IssueId) -> list[BoardComment]:
         async with self._faults.at("board.fetch_comments"):
@@ -95,6 +119,10 @@ class FaultyBoard(LocalBoard):
         async with self._faults.at("board.add_comment"):
             await super().add_comment(issue, role=role, text=text, key=key)
             self._faults.wrote("comment", text)
+
+    async def create_issue(self, *, title: str, text: str, key: str) -> BoardIssue:
+        async with self._faults.at("board.create_issue"):
+            return await super().create_issue(title=title, text=text, key=key)
 
 
 class FaultyForge(LocalForge):

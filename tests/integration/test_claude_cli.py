@@ -1,7 +1,8 @@
 """The claude adapter on the real Claude Code program, against a stand-in for the model on loopback.
 
 Skipped unless ORCH_TEST_CLAUDE (or ``claude`` on the PATH) and ORCH_TEST_MODEL_STUB name the two. No key is real. Where
-``unshare`` works, program and stub live in a network namespace that has nothing but loopback.
+``unshare`` works, program and stub live in a network namespace that has nothing but loopback. Where bubblewrap works the
+program is run in the sandbox, as the daemon does.
 """
 
 import json
@@ -20,10 +21,12 @@ from orch.adapters import orphans
 from orch.adapters.agents.claude import ClaudeAdapter, session_id
 from orch.adapters.agents.stream import run_cost
 from orch.adapters.process import ProcessTree, namespace_of
+from orch.adapters.sandbox import Sandbox
 from orch.core.ids import RunId, TaskRow, WorkItemId
 from orch.core.model import AgentResult, Limits, Outcome, RoleSettings, RunMode, Usage
 from orch.core.stages import Role, Stage
-from orch.ports import AgentRequest
+from orch.ports import AgentRequest, ProcessSpec
+from tests.sandboxes import trouble
 
 CLAUDE = os.environ.get("ORCH_TEST_CLAUDE") or shutil.which("claude")
 STUB = Path(
@@ -111,10 +114,15 @@ class World:
             limits=Limits(run_timeout_s=60.0, stop_grace_s=2.0),
         )
         request = replace(request, **changes)  # type: ignore[arg-type]
-        spec = self.adapter.command(request)
-        spec = replace(spec, argv=(*self.namespace, *spec.argv))
+        spec = self.place(self.adapter.command(request))
         reader = self.adapter.reader(request)
         return reader.result(await self.processes.run(spec, reader))
+
+    def place(self, spec: ProcessSpec) -> ProcessSpec:
+        """Return *spec* inside the network namespace; that is entered first, because it takes rights that are gone inside."""
+        sandbox = Sandbox(self.root / "data")
+        argv = spec.argv if trouble() is not None else sandbox.wrap(spec)
+        return replace(spec, argv=(*self.namespace, *argv), env=sandbox.environment(spec.env), sandbox=None)
 
     @property
     def log_path(self) -> Path:

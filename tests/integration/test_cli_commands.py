@@ -14,10 +14,12 @@ from orch.adapters.http import HttpApi, connect_api
 from orch.cli.api import Api
 from orch.cli.app import build_cli
 from orch.cli.options import CliDeps, DemoOptions, ServeOptions
+from orch.core.doctor import Examination
 from orch.core.errors import ConfigError, OrchError, TransientError
 from orch.core.messages import (
     AddDependency,
     Answer,
+    ArchiveIssue,
     CommentIssue,
     CreateIssue,
     DecideTask,
@@ -41,7 +43,7 @@ class Cli:
 
     def run(self, *words: str) -> Result:
         """Run one command in this thread."""
-        deps = CliDeps(serve=self._serve, demo=self._demo, connect=self.connect, version="9.9.9")
+        deps = CliDeps(serve=self._serve, demo=self._demo, doctor=self._doctor, connect=self.connect, version="9.9.9")
         return CliRunner().invoke(build_cli(deps), list(words), env={"COLUMNS": "200", "USER": "ann", "LOGNAME": "ann"})
 
     async def __call__(self, *words: str) -> Result:
@@ -53,6 +55,10 @@ class Cli:
         if self.fault is not None:
             raise self.fault
         return 0
+
+    def _doctor(self, options: ServeOptions) -> Examination:
+        self.served.append(options)
+        return Examination(findings=())
 
     def _demo(self, options: DemoOptions) -> int:
         self.demos.append(options)
@@ -128,6 +134,8 @@ ACTS = [
     (("stop", "SHOP-1"), decided(Decision.STOP)),
     (("resume", "SHOP-1"), decided(Decision.RESUME)),
     (("board", "move", "SHOP-3", "to_analyse"), MoveIssue(issue="SHOP-3", status="to_analyse", by="api:ann")),
+    (("board", "archive", "SHOP-3"), ArchiveIssue(issue="SHOP-3", by="api:ann")),
+    (("board", "archive", "SHOP-3", "--restore"), ArchiveIssue(issue="SHOP-3", archived=False, by="api:ann")),
     (("board", "comment", "SHOP-3", "Soon?"), CommentIssue(issue="SHOP-3", text="Soon?", by="api:ann")),
     (("deps", "add", "SHOP-3", "--on", "SHOP-1"), AddDependency(issue="SHOP-3", on="SHOP-1", by="api:ann")),
     (("deps", "remove", "SHOP-3", "--on", "SHOP-2"), RemoveDependency(issue="SHOP-3", on="SHOP-2", by="api:ann")),

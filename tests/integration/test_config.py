@@ -1,6 +1,7 @@
 """Configuration: what a file and an environment come to, and what is said about what is wrong in them."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -53,13 +54,22 @@ def loaded(tmp_path: Path) -> Load:
 # ------------------------------------------------------------------------------------------------ where values come from
 
 
+def test_paths_of_the_sandbox_are_a_list_in_the_file_and_divided_by_commas_in_the_environment(loaded: Load) -> None:
+    found = loaded(f'sandbox = "require"\nsandbox_read = ["/opt/x", "~/y"]\n{SHOP}sandbox_read = ["/opt/z"]\n')
+    assert (found.settings.sandbox, found.settings.sandbox_read) == ("require", ("/opt/x", "~/y"))
+    assert found.projects[0].sandbox_read == ("/opt/z",)
+    assert load(None, {"ORCH_SANDBOX_HIDE": "/a, /b"}).settings.sandbox_hide == ("/a", "/b")
+    with pytest.raises(ConfigError, match=r"sandbox_read.*not an absolute path: 'here'"):
+        loaded(f"{SHOP}sandbox_read = ['here']\n")
+
+
 def test_without_file_and_environment_every_default_holds() -> None:
     settings = load(None, {}).settings
     assert (settings.host, settings.port, settings.data_dir) == ("127.0.0.1", 8780, Path(".orch"))
     assert (settings.merge_gate_repos, settings.serial_gate_repos) == ("*", "")
     assert settings.budget_task_usd is None
     assert settings.grace_s.keys() == set(Stage) - TERMINAL
-    assert settings.limits() == Limits()
+    assert settings.limits() == replace(Limits(), grace_s=settings.grace_s)
 
 
 def test_the_environment_wins_over_the_file_and_the_file_over_the_default(loaded: Load) -> None:
@@ -220,6 +230,7 @@ def test_the_variable_wins_over_its_file(tmp_path: Path) -> None:
         (SHOP + "roles.tester = { agent = 'command' }", 'projects[0].roles.tester: agent = "command" needs command'),
         (SHOP + "roles.tester = { command = ['x'] }", "projects[0].roles.tester: command is only for"),
         (SHOP + "roles.stream = {}", "projects[0].roles.stream is the daemon's own voice"),
+        (SHOP + "self_hosting = true\ndeploy = { agent = true }", "projects[0].deploy.agent is not for self_hosting"),
         (SHOP + "monitor = { window_s = 9 }", "projects[0].monitor: exactly one of url and command"),
         (SHOP + "board = 'plane'", 'projects[0].board = "plane" needs board_project'),
         (SHOP + "forge = 'gitea'", 'projects[0].forge = "gitea" needs repo = "owner/name"'),

@@ -1,6 +1,5 @@
 """Candidates of real git: every land style against clean, conflicting, merge-holding and already contained branches."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -8,10 +7,9 @@ import pytest
 from orch.adapters.git import Git, GitMirror
 from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.model import Candidate, LandStyle
-from orch.ports.git import CandidateMember, Conflict
+from orch.ports.git import CandidateMember, ChainSpec, LeftOut
 from tests.gitrepo import Repo, make_repo, remote_of
 
-AT = datetime(2026, 1, 2, tzinfo=UTC)
 STYLES = list(LandStyle)
 
 
@@ -33,10 +31,10 @@ class Bench:
         self.repo.switch("trunk")
         return sha
 
-    async def build(self, style: LandStyle, *heads: Sha) -> Candidate | Conflict:
+    async def build(self, style: LandStyle, *heads: Sha) -> Candidate | LeftOut:
         base = await self.mirror.fetch()
         members = [CandidateMember(task=TaskRow(n), head=head, message=f"Task {n}\n\nBody") for n, head in enumerate(heads, 1)]
-        return await self.mirror.build_candidate(base, members, style, author="Orch", email="orch@localhost", at=AT)
+        return await self.mirror.build_candidate(base, members, style)
 
     async def built(self, style: LandStyle, *heads: Sha) -> Candidate:
         made = await self.build(style, *heads)
@@ -61,8 +59,8 @@ async def test_rebase_replays_each_commit_with_its_author_and_date(bench: Bench)
     log = bench.inside.git("log", "-2", "--format=%s|%an|%at|%cn|%ct|%P", made.sha).splitlines()
     first = bench.inside.git("rev-parse", f"{made.sha}~1")
     assert log == [
-        f"feature/x 2|Author of feature/x|1700000000|Orch|{int(AT.timestamp())}|{first}",
-        f"feature/x 1|Author of feature/x|1700000000|Orch|{int(AT.timestamp())}|{made.base}",
+        f"feature/x 2|Author of feature/x|1700000000|Orch|1700000000|{first}",
+        f"feature/x 1|Author of feature/x|1700000000|Orch|1700000000|{made.base}",
     ]
     assert bench.inside.tree(made.sha) == {"a.txt": "1\n2\n3\n4\n5\n6\n7\n8\n9", "b.txt": "b", "main": "1", "x": "2"}
 
@@ -132,7 +130,7 @@ async def test_a_conflict_names_the_member_and_its_files(bench: Bench, style: La
     bad = bench.branch("feature/bad", {"b.txt": "bad\n", "-odd\nname é": "1"})
     bench.repo.commit({"b.txt": "main\n", "-odd\nname é": "2"}, "main moved")
     found = await bench.build(style, good, bad)
-    assert isinstance(found, Conflict)
+    assert isinstance(found, LeftOut)
     assert found.task == TaskRow(2)
     assert set(found.files) == {"b.txt", "-odd\nname é"}
     assert "b.txt" in found.detail
@@ -189,7 +187,7 @@ async def test_a_branch_of_another_history_is_a_conflict(bench: Bench) -> None:
     head = bench.repo.commit({"o": "1"}, "root")
     bench.repo.switch("trunk")
     found = await bench.build(LandStyle.REBASE, head)
-    assert isinstance(found, Conflict)
+    assert isinstance(found, LeftOut)
     assert "no history" in found.detail
 
 
@@ -217,3 +215,109 @@ async def test_a_malformed_author_does_not_stop_the_train(bench: Bench) -> None:
     bench.repo.commit({"main": "1"}, "main moved")
     made = await bench.built(LandStyle.REBASE, bad)
     assert bench.inside.git("log", "-1", "--format=%an <%ae>", made.sha) == "Orch <orch@localhost>"
+
+
+# ------------------------------------------------------------------------------------------------ chains
+
+
+def members_of(*heads: Sha) -> list[CandidateMember]:
+    return [CandidateMember(task=TaskRow(n), head=head, message=f"Task {n}") for n, head in enumerate(heads, 1)]
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_every_style_gives_the_same_trees(bench: Bench, style: LandStyle) -> None:
+    heads = [bench.branch(f"feature/{name}", {name: "1"}, {name: "2", "b.txt": f"b\n{name}\n"}) for name in "x"]
+    heads.append(bench.branch("feature/y", {"y": "1"}, {"a.txt": "one\n2\n3\n4\n5\n6\n7\n8\n9\n"}))
+    base = bench.repo.commit({"main": "1"}, "main moved")
+    await bench.mirror.fetch()
+    built = (await bench.mirror.build_chain(ChainSpec(base=base, members=members_of(*heads), style=style))).chain
+    squashed = (await bench.mirror.build_chain(ChainSpec(base=base, members=members_of(*heads), style=LandStyle.SQUASH))).chain
+    assert [link.tree for link in built.links] == [link.tree for link in squashed.links]
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_another_mirror_at_another_time_builds_the_same_commits(bench: Bench, style: LandStyle, tmp_path: Path) -> None:
+    heads = [bench.branch(f"feature/{name}", {name: "1"}, {name: "2"}) for name in "xyz"]
+    base = bench.repo.commit({"main": "1"}, "main moved")
+    other = GitMirror(tmp_path / "n.git", remote_of(bench.repo), project=ProjectName("shop"), default_branch="trunk", git=Git())
+    spec = ChainSpec(base=base, members=members_of(*heads), style=style)
+    for mirror in (bench.mirror, other):
+        await mirror.fetch()
+    assert await bench.mirror.build_chain(spec) == await other.build_chain(spec)
+    prefix = ChainSpec(base=base, members=spec.members[:2], style=style)
+    assert (await other.build_chain(prefix)).chain.links == (await bench.mirror.build_chain(spec)).chain.links[:2]
+
+
+async def test_no_commit_is_dated_before_its_parent(bench: Bench) -> None:
+    """The branch is older than main's tip: its commits take main's date rather than today's."""
+    head = bench.branch("feature/x", {"x": "1"})
+    bench.repo.write({"main": "1"})
+    bench.repo.git("add", "--all")
+    bench.repo.git("commit", "--quiet", "-m", "later", env={"GIT_COMMITTER_DATE": "1800000000 +0000"})
+    made = await bench.built(LandStyle.REBASE, head)
+    assert bench.inside.git("log", "-1", "--format=%at %ct", made.sha) == "1700000000 1800000000"
+
+
+async def test_a_conflict_that_the_branch_resolves_later_is_none(bench: Bench) -> None:
+    head = bench.branch("feature/x", {"b.txt": "mine\n", "x": "1"}, {"b.txt": "b\n", "y": "1"})
+    bench.repo.commit({"b.txt": "main's\n"}, "main moved")
+    made = await bench.built(LandStyle.REBASE, head)
+    assert bench.inside.tree(made.sha).items() >= {"b.txt": "main's", "x": "1", "y": "1"}.items()
+    assert bench.inside.subjects(f"{made.base}..{made.sha}") == ["feature/x 2"]
+
+
+async def test_whom_a_member_conflicts_with_is_found_among_many(bench: Bench) -> None:
+    heads = [bench.branch(f"feature/{n}", {f"f{n}": f"{n}\n"}) for n in range(7)]
+    clash = bench.branch("feature/clash", {"f4": "other\n"})
+    with_main = bench.branch("feature/old", {"b.txt": "old\n"})
+    last = bench.branch("feature/last", {"last": "1"})
+    base = bench.repo.commit({"b.txt": "new\n"}, "main moved")
+    await bench.mirror.fetch()
+    members = members_of(*heads, clash, with_main, last)
+    built = await bench.mirror.build_chain(ChainSpec(base=base, members=members, style=LandStyle.SQUASH))
+    assert [(left.task, left.after, left.files) for left in built.left_out] == [
+        (TaskRow(8), TaskRow(5), ("f4",)),
+        (TaskRow(9), None, ("b.txt",)),
+    ]
+    assert built.chain.links[-1].member.task == TaskRow(10)
+
+
+async def test_a_head_that_the_mirror_does_not_have_holds_up_nobody(bench: Bench) -> None:
+    good = bench.branch("feature/x", {"x": "1"})
+    base = await bench.mirror.fetch()
+    for style in STYLES:
+        built = await bench.mirror.build_chain(ChainSpec(base=base, members=members_of(Sha("1" * 40), good), style=style))
+        assert [(left.task, left.broken) for left in built.left_out] == [(TaskRow(1), True)]
+        assert [link.member.task for link in built.chain.links] == [TaskRow(2)]
+
+
+async def test_a_chain_is_as_long_as_was_asked_for(bench: Bench) -> None:
+    heads = [bench.branch(f"feature/{n}", {f"f{n}": "1"}) for n in range(4)]
+    base = await bench.mirror.fetch()
+    built = await bench.mirror.build_chain(ChainSpec(base=base, members=members_of(*heads), style=LandStyle.REBASE, most=2))
+    assert [link.member.task for link in built.chain.links] == [TaskRow(1), TaskRow(2)]
+
+
+@pytest.mark.parametrize("style", STYLES)
+async def test_a_branch_on_the_tip_is_taken_as_it_is_where_that_is_asked_for(bench: Bench, style: LandStyle) -> None:
+    base = bench.repo.commit({"main": "1"}, "main moved")
+    on_tip = bench.branch("feature/x", {"x": "1"}, {"x": "2"})
+    behind = bench.branch("feature/y", {"y": "1"}, start=bench.root)
+    await bench.mirror.fetch()
+    spec = ChainSpec(base=base, members=members_of(on_tip, behind), style=style, as_is=True)
+    first, second = (await bench.mirror.build_chain(spec)).chain.links
+    assert (first.sha, second.sha == behind) == (on_tip, False)
+
+
+async def test_what_was_built_and_removed_since_is_built_again(bench: Bench) -> None:
+    """A clean-up of the mirror takes candidates that nobody needs any more."""
+    head = bench.branch("feature/x", {"x": "1"})
+    bench.repo.commit({"main": "1"}, "main moved")
+    made = await bench.built(LandStyle.SQUASH, head)
+    other = await bench.built(LandStyle.SQUASH, bench.branch("feature/y", {"y": "1"}))
+    assert other.sha != made.sha
+    bench.inside.git("update-ref", "-d", f"refs/orch/candidates/{made.sha}")
+    bench.inside.git("prune", "--expire=now")
+    assert not bench.inside.has(f"{made.sha}^{{commit}}")
+    assert await bench.built(LandStyle.SQUASH, head) == made
+    assert bench.inside.has(f"{made.sha}^{{commit}}")

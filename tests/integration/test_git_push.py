@@ -1,19 +1,18 @@
 """Pushing to real repositories: races with one winner, working trees that are in use, servers that refuse."""
 
-from datetime import UTC, datetime
 from pathlib import Path
 
 import anyio
 import pytest
 
 from orch.adapters.git import Git, GitMirror
+from orch.adapters.git.landing_right import check_landing_right
 from orch.core.errors import TransientError
 from orch.core.ids import Branch, ProjectName, Sha, TaskRow
 from orch.core.model import Candidate, LandStyle
 from orch.ports.git import CandidateMember, Pushed, PushResult
 from tests.gitrepo import Repo, make_bare, make_repo, remote_of
 
-AT = datetime(2026, 1, 2, tzinfo=UTC)
 BRANCH = Branch("feature/SHOP-1-x")
 
 
@@ -31,7 +30,7 @@ def branch(repo: Repo, name: str, files: dict[str, str | bytes | None]) -> Sha:
 async def candidate(mirror: GitMirror, head: Sha, base: Sha | None = None) -> Candidate:
     member = CandidateMember(task=TaskRow(1), head=head, message="m")
     tip = await mirror.fetch()
-    built = await mirror.build_candidate(base or tip, [member], LandStyle.SQUASH, author="Orch", email="o@x", at=AT)
+    built = await mirror.build_candidate(base or tip, [member], LandStyle.SQUASH)
     assert isinstance(built, Candidate)
     return built
 
@@ -129,6 +128,29 @@ async def test_a_server_that_refuses_says_why(tmp_path: Path) -> None:
     assert refused.result is PushResult.REFUSED
     assert "Not allowed to push to protected branch main" in refused.detail
     assert (await mirror.push_branch(Branch("feature/SHOP-2-y"), head, expected=None)).result is PushResult.REFUSED
+
+
+async def test_the_right_to_land_is_tried_without_a_trace(tmp_path: Path) -> None:
+    person = make_repo(tmp_path / "person")
+    remote = make_bare(tmp_path / "remote.git", person)
+    mirror = mirror_of(remote, tmp_path / "m.git")
+    before = remote.git("for-each-ref")
+    assert (await check_landing_right(mirror)).allowed
+    hook = remote.path / "hooks" / "pre-receive"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\necho 'not you' >&2\nexit 1\n")
+    hook.chmod(0o755)
+    refused = await check_landing_right(mirror)
+    assert (refused.allowed, "not you" in refused.detail) == (False, True)
+    assert remote.git("for-each-ref") == before
+
+
+async def test_the_right_to_land_is_tried_beside_a_working_tree(tmp_path: Path) -> None:
+    remote = make_repo(tmp_path / "repo")
+    before = remote.git("for-each-ref")
+    assert (await check_landing_right(mirror_of(remote, tmp_path / "m.git"))).allowed
+    assert remote.git("for-each-ref") == before
+    assert remote.git("status", "--porcelain") == ""
 
 
 async def test_a_lock_on_the_server_is_worth_another_try(tmp_path: Path) -> None:

@@ -26,7 +26,10 @@ class RecordedCommands:
 
     def __init__(self) -> None:
         self.report = CommandReport(verdict=CommandVerdict.GREEN, exit_code=0)
-        self.calls: list[tuple[tuple[str, ...], Path, Mapping[str, str]]] = []
+        self.calls: list[tuple[tuple[str, ...], Path, ProjectName | None]] = []
+
+    def toolchain(self, *commands: Sequence[str]) -> str:
+        return ""
 
     async def run(
         self,
@@ -37,8 +40,9 @@ class RecordedCommands:
         label: str,
         log_path: Path,
         env: Mapping[str, str] | None = None,
+        project: ProjectName | None = None,
     ) -> CommandReport:
-        self.calls.append((tuple(argv), cwd, dict(env or {})))
+        self.calls.append((tuple(argv), cwd, project))
         return self.report
 
 
@@ -189,12 +193,10 @@ async def test_a_request_behind_a_link_of_the_repository_stays_inside(desk: Desk
     assert not (tmp_path / "work-items").exists()
 
 
-async def test_setup_runs_in_the_working_copy_with_the_shared_cache(desk: Desk) -> None:
+async def test_setup_runs_in_the_working_copy_as_the_projects_code(desk: Desk) -> None:
     desk.spec = replace(desk.spec, setup_command=("npm", "ci"))
     prepared, _ = await desk.prepare()
-    cache = desk.folder / "data/cache/shop"
-    assert desk.commands.calls == [(("npm", "ci"), prepared.worktree, {"ORCH_CACHE_DIR": str(cache)})]
-    assert cache.is_dir()
+    assert desk.commands.calls == [(("npm", "ci"), prepared.worktree, "shop")]
 
 
 @pytest.mark.parametrize(
@@ -407,10 +409,9 @@ async def test_G4_a_branch_that_somebody_moved_is_not_overwritten(desk: Desk) ->
     desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head)
     prepared, agent = await desk.prepare()
     agent.commit({"x.py": "1"})
-    desk.person.git("fetch", "--quiet", "origin")
-    desk.person.switch(BRANCH, f"origin/{BRANCH}")
+    desk.person.switch(BRANCH, "main")
     theirs = desk.person.commit({"person.py": "1"})
-    desk.person.git("push", "--quiet", "origin", BRANCH)
+    desk.person.git("push", "--quiet", "--force", "origin", BRANCH)
     refused = await desk.refused(prepared)
     assert refused.kind is RefusalKind.REMOTE_MOVED
     assert desk.remote.tip(BRANCH) == theirs
@@ -432,15 +433,15 @@ async def test_G4_a_branch_rewound_to_an_older_head_of_ours_is_not_overwritten(d
     assert desk.remote.tip(BRANCH) == first
 
 
-async def test_a_branch_deleted_on_the_remote_is_noticed(desk: Desk) -> None:
+async def test_a_branch_deleted_on_the_remote_is_pushed_again(desk: Desk) -> None:
     prepared, agent = await desk.prepare()
     head = (await desk.collected(prepared)).facts.head
     desk.next_run(RunMode.NEW_ATTEMPT, base=prepared.base, head=head)
     prepared, agent = await desk.prepare()
     agent.commit({"x.py": "1"})
     desk.remote.git("update-ref", "-d", f"refs/heads/{BRANCH}")
-    assert (await desk.refused(prepared)).kind is RefusalKind.REMOTE_MOVED
-    assert not desk.remote.has(f"refs/heads/{BRANCH}")
+    facts = (await desk.collected(prepared)).facts
+    assert desk.remote.tip(BRANCH) == facts.head
 
 
 async def test_G5_a_stale_run_pushes_nothing(desk: Desk) -> None:

@@ -8,14 +8,17 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import anyio
 import pytest
 
 from orch.adapters import orphans, shim
 from orch.adapters.process import ProcessTree, namespace_of
+from orch.adapters.sandbox import Sandbox
 from orch.core.errors import AgentError
-from orch.ports import ProcessSpec
+from orch.ports import ProcessSpec, SandboxSpec
+from tests.sandboxes import need_sandbox
 
 IGNORING = "trap '' TERM; while :; do sleep 1; done"
 TREES = {
@@ -41,9 +44,24 @@ class Reader:
         self.finished = self.finished or line == b"result"
 
 
-@pytest.fixture(params=["asyncio", "trio"])
-def anyio_backend(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["asyncio", "trio", "sandboxed"])
+def way(request: pytest.FixtureRequest) -> str:
+    """How the suite is run: on either backend, and once with every program in the sandbox."""
+    if request.param == "sandboxed":
+        need_sandbox()
     return str(request.param)
+
+
+@pytest.fixture
+def anyio_backend(way: str) -> str:
+    return "trio" if way == "trio" else "asyncio"
+
+
+@pytest.fixture
+def outside(way: str) -> None:
+    """Skip the sandboxed way: for tests whose program reaches for its shim, which it cannot see from inside."""
+    if way == "sandboxed":
+        pytest.skip("the program does what cannot be done from inside")
 
 
 @pytest.fixture
@@ -52,8 +70,18 @@ def namespace(tmp_path: Path) -> str:
 
 
 @pytest.fixture
-def processes(namespace: str) -> ProcessTree:
-    return ProcessTree(namespace=namespace)
+def trees(way: str, namespace: str, tmp_path: Path) -> Callable[..., ProcessTree]:
+    sandbox = Sandbox(tmp_path / "data") if way == "sandboxed" else None
+
+    def make(**changes: Any) -> ProcessTree:
+        return ProcessTree(namespace=namespace, sandbox=sandbox, **changes)
+
+    return make
+
+
+@pytest.fixture
+def processes(trees: Callable[..., ProcessTree]) -> ProcessTree:
+    return trees()
 
 
 @pytest.fixture
@@ -66,6 +94,7 @@ def spec(tmp_path: Path) -> Callable[..., ProcessSpec]:
         run_timeout_s=30.0,
         grace_s=0.0,
         run_label="17",
+        sandbox=SandboxSpec(write=(tmp_path,)),
     )
 
     def make(script: str, **changes: object) -> ProcessSpec:
@@ -94,12 +123,14 @@ async def test_the_exit_code_is_the_programs_own(
 
 
 async def test_G13_the_environment_is_exactly_the_given_one(
-    spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    processes: ProcessTree, namespace: str, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch, way: str
 ) -> None:
     monkeypatch.setenv("PLANE_TOKEN", "canary")
     reader = Reader()
-    await ProcessTree().run(replace(spec(""), argv=("env",), env={"PATH": os.environ["PATH"], "ODD": "a=b\nc"}), reader)
-    assert sorted(reader.lines) == sorted([b"PATH=" + os.environb[b"PATH"], b"ODD=a=b", b"c", b"ORCH_RUN_ID=17"])
+    await processes.run(replace(spec(""), argv=("env",), env={"PATH": os.environ["PATH"], "ODD": "a=b\nc"}), reader)
+    expected = [b"PATH=" + os.environb[b"PATH"], b"ODD=a=b", b"c", f"ORCH_RUN_ID={namespace}/17".encode()]
+    said_by_bubblewrap = [line for line in reader.lines if way == "sandboxed" and line.startswith(b"PWD=")]
+    assert sorted(set(reader.lines) - set(said_by_bubblewrap)) == sorted(expected)
 
 
 async def test_the_program_reads_the_given_file_or_nothing_at_all(
@@ -141,10 +172,12 @@ async def test_both_outputs_are_logged_and_standard_error_is_returned(
     assert wanted.log_path.stat().st_mode & 0o077 == 0
 
 
-async def test_a_line_without_end_is_cut_and_the_next_one_is_whole(namespace: str, spec: Callable[..., ProcessSpec]) -> None:
+async def test_a_line_without_end_is_cut_and_the_next_one_is_whole(
+    trees: Callable[..., ProcessTree], spec: Callable[..., ProcessSpec]
+) -> None:
     reader = Reader()
     script = "head -c 3000000 /dev/zero | tr '\\0' x; echo; echo after"
-    end = await ProcessTree(namespace=namespace, max_line=1_000_000).run(spec(script), reader)
+    end = await trees(max_line=1_000_000).run(spec(script), reader)
     assert end.exit_code == 0
     assert [len(line) for line in reader.lines] == [1_000_000, 5]
 
@@ -186,19 +219,22 @@ async def test_the_whole_run_has_a_bound_however_it_chatters(processes: ProcessT
     assert end.seconds < 5
 
 
-async def test_a_process_that_hangs_after_its_result_is_ended(namespace: str, spec: Callable[..., ProcessSpec]) -> None:
-    processes = ProcessTree(namespace=namespace, after_result_s=0.2)
-    end = await processes.run(spec("echo result; exec sleep 60", stall_timeout_s=30.0, grace_s=1.0), Reader())
+async def test_a_process_that_hangs_after_its_result_is_ended(
+    trees: Callable[..., ProcessTree], spec: Callable[..., ProcessSpec]
+) -> None:
+    end = await trees(after_result_s=0.2).run(spec("echo result; exec sleep 60", stall_timeout_s=30.0, grace_s=1.0), Reader())
     assert (end.ending, end.exit_code) == ("hung_after_result", -15)
 
 
-async def test_the_grace_lets_a_program_say_its_last_words(processes: ProcessTree, spec: Callable[..., ProcessSpec]) -> None:
+async def test_the_grace_lets_a_program_say_its_last_words(
+    processes: ProcessTree, spec: Callable[..., ProcessSpec], way: str
+) -> None:
     reader = Reader()
     script = (
         "trap 'head -c 300000 /dev/zero | tr \"\\0\" x; echo; echo bye; exit 143' TERM; echo up; while :; do sleep 0.05; done"
     )
     end = await processes.run(spec(script, run_timeout_s=0.5, grace_s=10.0), reader)
-    assert (end.ending, end.exit_code) == ("timed_out", 143)
+    assert (end.ending, end.exit_code) == ("timed_out", -15 if way == "sandboxed" else 143)
     assert reader.lines[-1] == b"bye"
     assert end.seconds < 5
 
@@ -206,9 +242,9 @@ async def test_the_grace_lets_a_program_say_its_last_words(processes: ProcessTre
 @pytest.mark.parametrize("grace_s", [0.0, 0.3])
 @pytest.mark.parametrize("tree", TREES)
 async def test_G5_a_cancelled_tree_leaves_nothing_alive(
-    namespace: str, spec: Callable[..., ProcessSpec], tree: str, grace_s: float
+    namespace: str, processes: ProcessTree, spec: Callable[..., ProcessSpec], tree: str, grace_s: float
 ) -> None:
-    processes, wanted = ProcessTree(namespace=namespace), spec(TREES[tree], grace_s=grace_s)
+    wanted = spec(TREES[tree], grace_s=grace_s)
     expected = 100 if tree == "hundred" else 2
     started = 0.0
     async with anyio.create_task_group() as group:
@@ -276,6 +312,7 @@ async def test_a_shim_that_is_killed_still_loses_its_tree(
     assert alive(namespace) == set()
 
 
+@pytest.mark.usefixtures("outside")
 async def test_G5_a_program_that_keeps_its_shim_stopped_dies_in_time(
     namespace: str, processes: ProcessTree, spec: Callable[..., ProcessSpec]
 ) -> None:
@@ -289,6 +326,7 @@ async def test_G5_a_program_that_keeps_its_shim_stopped_dies_in_time(
     assert alive(namespace) == set()
 
 
+@pytest.mark.usefixtures("outside")
 async def test_a_shim_that_is_killed_ends_the_run_as_killed(
     namespace: str, processes: ProcessTree, spec: Callable[..., ProcessSpec]
 ) -> None:
@@ -301,16 +339,18 @@ DAEMON = """
 import sys, anyio
 from pathlib import Path
 from orch.adapters.process import ProcessTree
-from orch.ports import ProcessSpec
-here, namespace, path, script = Path(sys.argv[1]), *sys.argv[2:]
+from orch.adapters.sandbox import Sandbox
+from orch.ports import ProcessSpec, SandboxSpec
+here, way, namespace, path, script = Path(sys.argv[1]), *sys.argv[2:]
 spec = ProcessSpec(argv=("sh", "-c", script), cwd=here, env={"PATH": path}, log_path=here / "log", run_timeout_s=60,
-                   grace_s=0.2, run_label="18")
-anyio.run(ProcessTree(namespace=namespace).run, spec)
+                   grace_s=0.2, run_label="18", sandbox=SandboxSpec(write=(here,)))
+sandbox = Sandbox(here / "data") if way == "sandboxed" else None
+anyio.run(ProcessTree(namespace=namespace, sandbox=sandbox).run, spec)
 """
 
 
-async def test_G10_the_tree_dies_with_a_daemon_that_is_killed(namespace: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", DAEMON, str(tmp_path), namespace, os.environ["PATH"], TREES["double fork"]]
+async def test_G10_the_tree_dies_with_a_daemon_that_is_killed(namespace: str, tmp_path: Path, way: str) -> None:
+    command = [sys.executable, "-c", DAEMON, str(tmp_path), way, namespace, os.environ["PATH"], TREES["double fork"]]
     daemon = subprocess.Popen(command)  # noqa: ASYNC220 (it has to be killed the hard way)
     try:
         await until(lambda: len(alive(namespace)) > 3)
@@ -318,6 +358,26 @@ async def test_G10_the_tree_dies_with_a_daemon_that_is_killed(namespace: str, tm
         daemon.kill()
         daemon.wait()
     await until(lambda: not alive(namespace))
+
+
+async def test_G10_a_sandboxed_tree_dies_with_its_shim_though_nobody_is_left_to_help(
+    namespace: str, tmp_path: Path, way: str
+) -> None:
+    if way != "sandboxed":
+        pytest.skip("without a sandbox it takes the daemon, or the next one")
+    command = [sys.executable, "-c", DAEMON, str(tmp_path), way, namespace, os.environ["PATH"], TREES["double fork"]]
+    daemon = subprocess.Popen(command)  # noqa: ASYNC220 (it has to be stopped the hard way)
+    try:
+        await until(lambda: len(alive(namespace)) > 5)
+        members = alive(namespace)
+        daemon.send_signal(signal.SIGSTOP)
+        for pid in members:
+            if (entry := shim.read_entry(pid)) is not None and entry[0] == daemon.pid:
+                os.kill(pid, signal.SIGKILL)
+        await until(lambda: not {pid for pid in members if (entry := shim.read_entry(pid)) and entry[3] != "Z"})
+    finally:
+        daemon.kill()
+        daemon.wait()
 
 
 async def test_orphans_of_an_earlier_daemon_are_found_and_ended_and_nobody_elses(
@@ -357,8 +417,10 @@ async def test_orphans_of_an_earlier_daemon_are_found_and_ended_and_nobody_elses
     ],
 )
 async def test_a_program_that_cannot_be_started_is_one_line_that_says_what_to_do(
-    processes: ProcessTree, spec: Callable[..., ProcessSpec], tmp_path: Path, argv: tuple[str, ...], says: str
+    processes: ProcessTree, spec: Callable[..., ProcessSpec], tmp_path: Path, way: str, argv: tuple[str, ...], says: str
 ) -> None:
+    if argv == ("./garbage",) and way == "sandboxed":
+        pytest.skip("bubblewrap gives what is no program to the shell")
     (tmp_path / "not-executable").write_text("#!/bin/sh\n")
     for name, text in (("no-interpreter", "#!/no/such/interpreter\n"), ("garbage", "\x7fnothing")):
         (tmp_path / name).write_text(text)

@@ -94,12 +94,12 @@ async def test_a_database_of_a_newer_program_is_refused_only_if_it_says_so(tmp_p
     """A rolled-back program starts on a schema that only grew; it refuses one that it could misread."""
     path = tmp_path / "orch.db"
     assert await count_inbox(path) == 0
-    _run(path, "PRAGMA user_version = 9; ALTER TABLE task ADD COLUMN future TEXT; UPDATE meta SET value = '1'")
+    _run(path, "PRAGMA user_version = 99; ALTER TABLE task ADD COLUMN future TEXT")
     async with await SqliteStore.open(path, clock=ManualClock()) as store:
         assert (await add_task(store)).work_item == "DEMO-1"
-    assert scalar(path, "PRAGMA user_version") == 9
-    _run(path, "UPDATE meta SET value = '5' WHERE key = 'oldest'")
-    with pytest.raises(StoreError, match=r"schema 9, which needs a program that knows schema 5; this one knows \d: install"):
+    assert scalar(path, "PRAGMA user_version") == 99
+    _run(path, "UPDATE meta SET value = '50' WHERE key = 'oldest'")
+    with pytest.raises(StoreError, match=r"schema 99, which needs a program that knows schema 50; this one knows \d: install"):
         await SqliteStore.open(path, clock=ManualClock())
 
 

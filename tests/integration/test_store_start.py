@@ -130,7 +130,16 @@ async def test_G5_a_restart_does_not_bring_a_stopped_task_back() -> None:
         assert [int(job.task) for job in second] == [2]
 
 
-@pytest.mark.parametrize("kind", [kind for kind in RunKind if kind is not RunKind.AGENT])
+async def test_G10_a_deploy_goes_on_without_its_daemon() -> None:
+    """Its process outlives the daemon: the run stays open until its result is read."""
+    async with InlineStore(clock=ManualClock()) as store:
+        task = await add_task(store, stage=Stage.DEPLOY)
+        run = await store.transact(lambda tx: tx.start_run(task, kind=RunKind.DEPLOY, job=None, role=None, at=NOW))
+        assert (await store.transact(lambda tx: recover(tx, later(5)))).runs == ()
+        assert [each.id for each in await store.read(lambda tx: tx.list_runs(running=True))] == [run.id]
+
+
+@pytest.mark.parametrize("kind", [kind for kind in RunKind if kind not in (RunKind.AGENT, RunKind.DEPLOY)])
 async def test_G10_an_interrupted_command_is_ended_too(kind: RunKind) -> None:
     async with InlineStore(clock=ManualClock()) as store:
         task = await add_task(store, stage=Stage.DEVELOPMENT)

@@ -34,7 +34,7 @@ def not_here(options):
 def connect(data_dir, url):
     return connect_api(data_dir or Path(".orch"), url)
 
-build_cli(CliDeps(serve=not_here, demo=not_here, connect=connect, version="9.9.9"))()
+build_cli(CliDeps(serve=not_here, demo=not_here, doctor=not_here, connect=connect, version="9.9.9"))()
 """
 CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 

@@ -11,6 +11,7 @@ from orch.core.ids import Sha
 from orch.core.messages import (
     AddDependency,
     Answer,
+    ArchiveIssue,
     CommentIssue,
     CreateIssue,
     DecideTask,
@@ -110,16 +111,20 @@ async def test_board_lists_and_shows_issues(world: World) -> None:
     assert [(remark["by"], remark["text"]) for remark in shown["comments"]] == [("Ann", "Soon!")]
 
 
-ACTS: list[tuple[str, str, dict[str, str], Any]] = [
+DECISIONS: list[tuple[str, str, dict[str, str], Any]] = [
     ("POST", f"/tasks/SHOP-1/{decision.value}", {}, DecideTask(task="SHOP-1", decision=decision, by="api"))
     for decision in Decision
-] + [
+]
+ACTS: list[tuple[str, str, dict[str, Any], Any]] = [
+    *DECISIONS,
     (
         "POST",
         "/tasks/SHOP-1/reject",
         {"shown": SHOWN, "reason": "too big", "by": "ann"},
         DecideTask(task="SHOP-1", decision=Decision.REJECT, by="api:ann", shown=SHOWN, reason="too big"),
     ),
+    ("POST", "/board/issues/SHOP-3/archive", {}, ArchiveIssue(issue="SHOP-3", by="api")),
+    ("POST", "/board/issues/SHOP-3/archive", {"archived": False}, ArchiveIssue(issue="SHOP-3", by="api", archived=False)),
     ("POST", "/board/issues/SHOP-3/move", {"status": "to_analyse"}, MoveIssue(issue="SHOP-3", status="to_analyse", by="api")),
     ("POST", "/board/issues/SHOP-3/comments", {"text": "a\nb"}, CommentIssue(issue="SHOP-3", text="a\nb", by="api")),
     ("POST", "/deps", {"issue": "SHOP-3", "on": "SHOP-1"}, AddDependency(issue="SHOP-3", on="SHOP-1", by="api")),

@@ -74,6 +74,7 @@ class FakeControl:
     asked: list[PersonCommand] = field(default_factory=list)
     answers: list[Answer | Exception] = field(default_factory=list)
     missing: dict[str, str] = field(default_factory=dict)
+    hints: int = 0
     state: Vitals = Vitals()
 
     async def ask(self, command: PersonCommand) -> Answer:
@@ -90,6 +91,9 @@ class FakeControl:
 
     def ready(self) -> Mapping[str, str]:
         return self.missing
+
+    def accepted(self) -> None:
+        self.hints += 1
 
     def vitals(self) -> Vitals:
         return replace(self.state, not_ready=self.missing)

@@ -25,6 +25,7 @@ import psutil
 from orch.adapters.http import HttpApi, connect_api
 from orch.cli.options import ServeOptions
 from orch.core.errors import OrchError
+from orch.core.stages import Role
 from orch.daemon import make_plan, run_daemon
 from tests.gitrepo import Repo, make_repo
 
@@ -176,15 +177,30 @@ class Story:
             finally:
                 stop.set()
 
+    def configure(self, *lines: str) -> Path:
+        """Write a configuration file of the story's project with more *lines* of its entry, and return it."""
+        file = self.folder / "orch.toml"
+        agent = f'{{ agent = "scripted", script = "{self._script}" }}'
+        entry = [f'name = "demo"\nprefix = "DEMO"\nrepo = "{self.repo.path}"\ntest_command = ["sh", "check.sh"]']
+        entry += [f"roles.{role} = {agent}" for role in Role if role is not Role.STREAM]
+        file.write_text("\n".join(["[[projects]]", *entry, *lines, ""]), encoding="utf-8")
+        return file
+
     @contextmanager
-    def process(self) -> Iterator[subprocess.Popen[bytes]]:
+    def process(
+        self, *, config: Path | None = None, environ: Mapping[str, str] | None = None
+    ) -> Iterator[subprocess.Popen[bytes]]:
         """Run ``python -m orch serve`` as its users do; whatever is left of it at the end is killed."""
         options = self._options()
-        argv = [sys.executable, "-m", "orch", "serve", "--repo", str(self.repo.path), "--test", "sh check.sh"]
-        argv += ["--agent", "scripted", "--script", str(options.script), "--name", "demo", "--prefix", "DEMO"]
-        argv += ["--port", "0", "--data-dir", str(self.data)]
+        argv = [sys.executable, "-m", "orch", "serve", "--port", "0", "--data-dir", str(self.data)]
+        if config is not None:
+            argv += ["--config", str(config)]
+        else:
+            argv += ["--repo", str(self.repo.path), "--test", "sh check.sh"]
+            argv += ["--agent", "scripted", "--script", str(options.script), "--name", "demo", "--prefix", "DEMO"]
         (self.data / "daemon.json").unlink(missing_ok=True)
-        process = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+        env = {**os.environ, **(environ or {})}
+        process = subprocess.Popen(argv, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             yield process
         finally:

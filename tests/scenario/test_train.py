@@ -14,12 +14,13 @@ def story(tmp_path: Path) -> Story:
 
 
 def after_merging(command: str) -> dict[str, object]:
-    """A step that takes the default branch in first, as the findings ask for, and then runs *command*."""
-    return {"run": ["sh", "-c", f"git merge -q origin/main; {command}"]}
+    """A step that begins, as a rework does, with the default branch merged in, and fails where it does not."""
+    return {"run": ["sh", "-ec", f"git merge-base --is-ancestor origin/main HEAD; {command}"]}
 
 
 async def test_two_issues_that_change_the_same_line_both_land_after_one_was_resolved(story: Story) -> None:
-    resolved = after_merging("printf 'Good morning and good night\\n' > app/greeting.txt")
+    both = "printf 'Good morning and good night\\n' > app/greeting.txt"
+    resolved = after_merging(f"grep -q '^<<<<<<< ' app/greeting.txt; grep -q '^>>>>>>> ' app/greeting.txt; {both}")
     for name, text in (("DEMO-1", "Good morning\n"), ("DEMO-2", "Good night\n")):
         story.script(name, "developer", {"files": {"app/greeting.txt": text}, "sleep_s": 0.3}, resolved)
     async with story.daemon() as person:
@@ -31,6 +32,7 @@ async def test_two_issues_that_change_the_same_line_both_land_after_one_was_reso
     assert causes.count("conflict") == 1
     returned = next(task for task in tasks if any(line["cause"] == "conflict" for line in task["history"]))
     assert "app/greeting.txt" in story.prompt(returned, "developer", 2)
+    assert "hold conflict markers" in story.prompt(returned, "developer", 2)
     assert story.main()["app/greeting.txt"] == "Good morning and good night"
     story.audit()
 
@@ -52,6 +54,7 @@ async def test_a_combination_that_is_red_goes_back_and_main_is_never_red(story: 
     causes = [line["cause"] for line in tasks[1]["history"]]
     assert causes.count("land_red") == 1
     assert "old is used and not defined" in story.prompt(tasks[1], "developer", 2)
+    assert "Nothing conflicts as text" in story.prompt(tasks[1], "developer", 2)
     assert story.main()["app/use_it"] == "new"
     story.audit()
 

@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Mapping
 from typing import final
 
-from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment
+from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment, agent_sandbox
 from orch.adapters.agents.stream import StreamReader
 from orch.core.ids import RunId, TaskRow
 from orch.core.model import RoleSettings
@@ -76,6 +76,7 @@ class ClaudeAdapter:
             tool_timeout_s=limits.tool_timeout_s,
             grace_s=limits.stop_grace_s,
             run_label=str(int(request.run)),
+            sandbox=agent_sandbox(request),
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment
+from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment, agent_sandbox
 from orch.adapters.agents.stream import StreamReader
 from orch.core.model import RoleSettings
 from orch.ports import AgentReader, AgentRequest, ProcessSpec
@@ -50,6 +50,7 @@ class CommandAdapter:
             tool_timeout_s=limits.tool_timeout_s,
             grace_s=limits.stop_grace_s,
             run_label=str(int(request.run)),
+            sandbox=agent_sandbox(request),
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:

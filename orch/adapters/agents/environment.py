@@ -8,12 +8,17 @@ Proxies and certificate authorities pass, for without them nothing can be reache
 from collections.abc import Mapping
 from pathlib import Path
 
-from orch.ports import AgentRequest
+from orch.ports import AgentRequest, SandboxSpec
 
+CERTIFICATES = (
+    *("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+    *("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+)
+"""Variables that name a file or folder of certificate authorities."""
 INHERITED = (
     *("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR"),
     *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "all_proxy", "no_proxy"),
-    *("NODE_EXTRA_CA_CERTS", "SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "GIT_SSL_CAINFO"),
+    *CERTIFICATES,
 )
 DEFAULT_PATH = "/usr/local/bin:/usr/bin:/bin"
 
@@ -43,3 +48,8 @@ def agent_environment(request: AgentRequest, source: Mapping[str, str]) -> dict[
     if request.session is not None:
         environment["ORCH_RUN_SESSION"] = request.session
     return environment
+
+
+def agent_sandbox(request: AgentRequest, *more: Path) -> SandboxSpec:
+    """Return what a run may reach: its working copy and home, its prompt, and *more* to read."""
+    return SandboxSpec(project=request.project, write=(request.worktree, request.home), read=(request.prompt_path, *more))

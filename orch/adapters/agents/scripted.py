@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import final
 
 from orch.adapters.agents import scripted_agent
-from orch.adapters.agents.environment import agent_environment
+from orch.adapters.agents.environment import agent_environment, agent_sandbox
 from orch.adapters.agents.stream import StreamReader
 from orch.core.model import RoleSettings
 from orch.ports import AgentReader, AgentRequest, ProcessSpec
@@ -50,6 +50,7 @@ class ScriptedAdapter:
             tool_timeout_s=limits.tool_timeout_s,
             grace_s=limits.stop_grace_s,
             run_label=str(int(request.run)),
+            sandbox=agent_sandbox(request, Path(scripted_agent.__file__), *(Path(path) for path in script)),
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:

@@ -26,6 +26,11 @@ BY_PRODUCTS = ("__pycache__/", "*.py[co]", ".pytest_cache/", ".mypy_cache/", ".r
 """What running a project's tools leaves behind and nobody means to commit, also where its own .gitignore forgets it."""
 
 
+def mirror_path(data_dir: Path, project: str) -> Path:
+    """Return where a project's mirror lies."""
+    return data_dir / "projects" / project / "mirror.git"
+
+
 def check_ref_part(name: str) -> str:
     """Return *name* when git would take it as a branch name; raise DomainError otherwise."""
     if not name or len(name) > 240 or _REF_BAD.search(name):

@@ -48,6 +48,8 @@ class Ledger:
     base: Sha
     pinned: Sha
     start: Sha
+    merged: Sha | None = None
+    """The default branch's commit that was merged in before the run's start."""
     open: bool = True
     snapshot: Snapshot | None = None
 
@@ -66,6 +68,7 @@ def load_ledger(path: Path) -> Ledger | None:
             base=parse_sha(data["base"]),
             pinned=parse_sha(data["pinned"]),
             start=parse_sha(data["start"]),
+            merged=parse_sha(data["merged"]) if data.get("merged") else None,
             open=bool(data["open"]),
             snapshot=_snapshot(kept) if kept is not None else None,
         )

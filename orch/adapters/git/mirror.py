@@ -10,9 +10,8 @@ git (not a descendant) or by the server (old value changed), and the caller plan
 import re
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import assert_never, final
 from urllib.parse import urlsplit
@@ -20,11 +19,12 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
+from orch.adapters.git import history
 from orch.adapters.git.artefacts import read_branch
-from orch.adapters.git.candidate import CandidateBuilder
+from orch.adapters.git.candidate import ChainBuilder
 from orch.adapters.git.layout import check_ref_part, lay_out, read_ref, remove_tree
 from orch.adapters.git.push import Answer, PushAnswer, ask_tip, push_ref
-from orch.adapters.git.runner import Git, Options, classify
+from orch.adapters.git.runner import Git, Options
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.gates import BranchFacts
 from orch.core.ids import (
@@ -38,16 +38,17 @@ from orch.core.ids import (
     artefact_dir,
     candidate_ref,
     parse_sha,
+    report_ref,
 )
-from orch.core.model import Candidate, LandStyle, Member
+from orch.core.landing import make_candidate
+from orch.core.model import Candidate, LandStyle
 from orch.failpoints import hit
-from orch.ports.git import CandidateMember, Conflict, Pushed, PushResult
+from orch.ports.git import BuiltChain, CandidateMember, ChainSpec, LeftOut, Pushed, PushResult
 from orch.ports.services import GitRemote
 
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
 _TRACKING = "refs/remotes/origin"
 _REMOVE_S = 60.0
-_DIFF_STAT_CUT = 4_000
 
 
 @final
@@ -71,6 +72,8 @@ class GitMirror:
         self._checkouts = self.path.with_name(self.path.name + ".checkouts")
         self._fetching = anyio.Lock()
         self._making = anyio.Lock()
+        self._builder = ChainBuilder(git, self.path)
+        self._kept: Sha | None = None
         self._ready = False
         self._swept = False
 
@@ -176,12 +179,19 @@ class GitMirror:
 
     async def contains(self, ancestor: Sha, tip: Sha) -> bool:
         await self.ensure()
-        ran = await self.git.run(
-            self.path, "merge-base", "--is-ancestor", parse_sha(ancestor), parse_sha(tip), options=Options(any_code=True)
-        )
-        if ran.code > 1 and (ancestor == tip or ancestor not in ran.err):
-            raise classify("merge-base", ran.err)
-        return ran.code == 0  # a commit that the mirror lacks is reachable from none that it has
+        return await history.contains(self.git, self.path, ancestor, tip)
+
+    async def tree_of(self, sha: Sha) -> Sha:
+        await self.ensure()
+        return parse_sha((await self.git.run(self.path, "rev-parse", "--verify", f"{parse_sha(sha)}^{{tree}}")).word())
+
+    async def contained(self, commits: Collection[Sha], tip: Sha) -> set[Sha]:
+        await self.ensure()
+        return await history.contained(self.git, self.path, commits, tip)
+
+    async def changed_files(self, base: Sha, tip: Sha) -> tuple[str, ...]:
+        await self.ensure()
+        return await history.changed_files(self.git, self.path, base, tip)
 
     async def keep_branch(self, branch: Branch, *, task: TaskRow, runs: Sequence[RunId], head: Sha | None) -> Sha | None:
         await self.fetch()
@@ -198,17 +208,7 @@ class GitMirror:
 
     async def diff_stat(self, base: Sha, tip: Sha) -> str:
         await self.ensure()
-        ran = await self.git.run(
-            self.path,
-            "diff",
-            "--stat=100",
-            "--no-color",
-            "--no-ext-diff",
-            "--no-textconv",
-            f"{parse_sha(base)}...{parse_sha(tip)}",
-            "--",
-        )
-        return ran.out.decode("utf-8", "replace")[:_DIFF_STAT_CUT]
+        return await history.diff_stat(self.git, self.path, base, tip)
 
     async def read_artefacts(self, sha: Sha, work_item: WorkItemId, base: Sha) -> BranchFacts:
         await self.ensure()
@@ -216,24 +216,30 @@ class GitMirror:
 
     # ------------------------------------------------------------------------------------------ landing
 
-    async def build_candidate(
-        self, base: Sha, members: Sequence[CandidateMember], style: LandStyle, *, author: str, email: str, at: datetime
-    ) -> Candidate | Conflict:
+    async def build_chain(self, spec: ChainSpec) -> BuiltChain:
         await self.ensure()
-        builder = CandidateBuilder(self.git, self.path, author=author, email=email, at=at)
-        built = await builder.build(parse_sha(base), members, style)
-        if isinstance(built, Conflict):
-            return built
-        await self.set_ref(candidate_ref(built.tip.sha), built.tip.sha)
-        hit("candidate.kept")
-        return Candidate(
-            project=self.project,
-            base=base,
-            sha=built.tip.sha,
-            tree=built.tip.tree,
-            members=tuple(Member(task=member.task, head=member.head) for member in members),
-            landed=built.landed,
-        )
+        built = await self._builder.build(spec)
+        try:
+            await self._keep(built.chain.sha(len(built.chain.links)))
+        except (StoreError, PermanentError):  # what was built earlier has been removed from the mirror
+            self._builder.forget()
+            built = await self._builder.build(spec)
+            await self._keep(built.chain.sha(len(built.chain.links)))
+        return built
+
+    async def _keep(self, tip: Sha) -> None:
+        """Keep the chain's longest candidate, and with it all the others."""
+        if tip != self._kept:
+            await self.set_ref(candidate_ref(tip), tip)
+            self._kept = tip
+            hit("candidate.kept")
+
+    async def build_candidate(self, base: Sha, members: Sequence[CandidateMember], style: LandStyle) -> Candidate | LeftOut:
+        """Make one candidate of all *members*, or say which of them cannot be in it."""
+        built = await self.build_chain(ChainSpec(base=base, members=members, style=style))
+        if built.left_out:
+            return built.left_out[0]
+        return make_candidate(self.project, built.chain, len(members))
 
     async def push_candidate(self, candidate: Candidate) -> Pushed:
         """Push without force or lease. The base is looked at first, because git alone would also accept a rewound main."""
@@ -280,8 +286,22 @@ class GitMirror:
             return Pushed(result=PushResult.MOVED, detail=f"{branch} is at {tip or 'nothing'}, expected {expected or 'nothing'}")
         return self._refused(answer, tip)
 
+    async def is_ours(self, branch: Branch, tip: Sha) -> bool:
+        await self.ensure()
+        places = ("refs/agents/", report_ref(self._checked(branch)))
+        ran = await self.git.run(self.path, "for-each-ref", "--format=%(refname)", f"--points-at={parse_sha(tip)}", *places)
+        return bool(ran.lines())
+
     async def write_artefact(self, branch: Branch, head: Sha, work_item: WorkItemId, *, name: str, text: str) -> Sha | None:
         await self.ensure()
+        tip = await self.remote_tip(branch)
+        if (
+            tip is not None
+            and tip != head
+            and tip == read_ref(self.path, report_ref(self._checked(branch)))
+            and await self.contains(head, tip)
+        ):
+            head = tip  # a report of an earlier life, which died before it could record that
         ran = await self.git.run(
             self.path, "hash-object", "-w", "--stdin", options=Options(stdin=text.encode("utf-8", "replace"))
         )
@@ -296,6 +316,7 @@ class GitMirror:
             return head
         message = Options(stdin=f"Keep {name} of {work_item}\n".encode())
         made = parse_sha((await self.git.run(self.path, "commit-tree", tree, "-p", head, options=message)).word())
+        await self.set_ref(report_ref(self._checked(branch)), made)
         pushed = await self.push_branch(branch, made, expected=head)
         return made if pushed.result is PushResult.PUSHED else None
 
@@ -311,6 +332,9 @@ class GitMirror:
         if tip != expected:
             return Pushed(result=PushResult.MOVED, detail=f"{branch} is at {tip}, expected {expected}")
         return self._refused(answer, tip)
+
+    def _checked(self, branch: Branch) -> Branch:
+        return Branch(check_ref_part(branch))
 
     def _task_ref(self, branch: Branch) -> str:
         if not branch.startswith("feature/") or branch == self.default_branch:
@@ -339,13 +363,26 @@ class GitMirror:
         await self.ensure()
         folder = await anyio.to_thread.run_sync(self._make_checkout_folder, label)
         try:
-            git_dir = folder / ".git"
-            lay_out(git_dir, bare=False, head=sha, alternates=[self.objects], sha256=len(sha) == 64)
-            await self.git.run(git_dir, "read-tree", "--reset", "-u", sha, options=Options(work_tree=folder))
+            await self._fill(folder, sha)
             yield folder
         finally:
             with anyio.move_on_after(_REMOVE_S, shield=True):
                 await anyio.to_thread.run_sync(remove_tree, folder)
+
+    async def export(self, sha: Sha, folder: Path) -> None:
+        await self.ensure()
+        if await anyio.to_thread.run_sync(folder.exists):
+            return
+        draft = folder.with_name(folder.name + ".part")
+        await anyio.to_thread.run_sync(remove_tree, draft)  # left by a daemon that was killed
+        draft.mkdir(mode=0o700, parents=True)
+        await self._fill(draft, parse_sha(sha))
+        draft.rename(folder)
+
+    async def _fill(self, folder: Path, sha: Sha) -> None:
+        git_dir = folder / ".git"
+        lay_out(git_dir, bare=False, head=sha, alternates=[self.objects], sha256=len(sha) == 64)
+        await self.git.run(git_dir, "read-tree", "--reset", "-u", sha, options=Options(work_tree=folder))
 
     def _make_checkout_folder(self, label: str) -> Path:
         if not self._swept and self._checkouts.exists():

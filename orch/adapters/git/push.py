@@ -35,6 +35,7 @@ class PushAnswer:
     detail: str = ""
 
 
+_NEVER = "orch-probe"
 _BEHIND = re.compile(r"fetch first|non-fast-forward|stale info|needs force|already exists|remote ref updated since checkout")
 _LOCKED = re.compile(r"failed to update ref|cannot lock ref|failed to lock|atomic|remote failed to report|incorrect old value")
 _DIRTY = re.compile(
@@ -42,6 +43,8 @@ _DIRTY = re.compile(
     re.IGNORECASE,
 )
 _PASSING = re.compile(r"unpacker error|unpack failed|index-pack abnormal exit|no space left", re.IGNORECASE)
+_SERVER_SICK = re.compile(r"Internal Server (?:Connection )?Error|unable to contact gitea", re.IGNORECASE)
+"""Said by the server's own hook when it could not ask the server."""
 _NOISE = re.compile(r"^remote:\s*$")
 
 
@@ -50,13 +53,27 @@ async def push_ref(git: Git, git_dir: Path, remote: GitRemote, refspec: str, *, 
 
     Raises TransientError when the remote was not reached or failed half-way, PermanentError when it does not know us.
     """
-    args = ["push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed"]
+    options = [] if lease is None else [f"--force-with-lease={lease}"]
+    return await _push(git, git_dir, remote, options, [refspec])
+
+
+async def try_push(git: Git, git_dir: Path, remote: GitRemote, sha: Sha, ref: str) -> PushAnswer:
+    """Ask the server whether it would take *sha*, a descendant, for *ref*, and change nothing.
+
+    Another ref below *ref* is pushed in the same transaction: it cannot stand beside it, so the transaction fails, but only
+    after the server's own rules were asked. LOCKED is therefore yes, REFUSED is no; a dry run would ask no rule at all.
+    """
+    refspecs = [f"{parse_sha(sha)}:{ref}", f"{parse_sha(sha)}:{ref}/{_NEVER}"]
+    return await _push(git, git_dir, remote, ["--atomic"], refspecs)
+
+
+async def _push(git: Git, git_dir: Path, remote: GitRemote, options: list[str], refspecs: list[str]) -> PushAnswer:
+    """Push and return the answer about the first of *refspecs*."""
+    args = ["push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed", *options]
     if remote.receive_pack:
         args.append(f"--receive-pack={remote.receive_pack}")
-    if lease is not None:
-        args.append(f"--force-with-lease={lease}")
-    ran = await git.run(git_dir, *args, "--", remote.url, refspec, options=Options(env=remote.env, any_code=True))
-    return _read_answer(ran, refspec.rpartition(":")[2])
+    ran = await git.run(git_dir, *args, "--", remote.url, *refspecs, options=Options(env=remote.env, any_code=True))
+    return _read_answer(ran, refspecs[0].rpartition(":")[2])
 
 
 def _read_answer(ran: Ran, target: str) -> PushAnswer:
@@ -85,7 +102,7 @@ def _refusal(reason: str, err: str) -> PushAnswer:
         return PushAnswer(answer=Answer.BEHIND, detail=detail)
     if _LOCKED.search(reason):
         return PushAnswer(answer=Answer.LOCKED, detail=detail)
-    if _PASSING.search(reason) and "fsck" not in err:
+    if (_PASSING.search(reason) and "fsck" not in err) or _SERVER_SICK.search(told):
         raise TransientError("git", "push", detail)
     return PushAnswer(answer=Answer.REFUSED, detail=detail)
 

@@ -56,13 +56,14 @@ _OUT_CAP = 128_000_000
 _TRANSIENT = re.compile(
     r"could not resolve|failed to connect|connection (?:refused|reset|timed out|closed)|couldn't connect|timed out"
     r"|network is unreachable|no route to host|unexpected disconnect|early eof|hung up unexpectedly|could not read from remote"
-    r"|does not appear to be a git repository|unable to access|RPC failed|HTTP (?:408|429|5\d\d)"
-    r"|returned error: (?:408|429|5\d\d)"
+    r"|does not appear to be a git repository|unable to access|RPC failed|HTTP (?:408|425|429|5\d\d)"
+    r"|returned error: (?:408|425|429|5\d\d)"
     r"|cannot lock ref|unable to create '[^']*\.lock'|another git process|unable to lock|resource temporarily unavailable",
     re.IGNORECASE,
 )
 _PERMANENT = re.compile(
-    r"authentication failed|could not read (?:username|password)|permission denied|returned error: (?:401|403|404)"
+    r"authentication failed|could not read (?:username|password)|permission denied"
+    r"|(?:returned error:|HTTP) (?:3\d\d|4(?!08|25|29)\d\d)"
     r"|repository not found|host key verification failed|transport '[^']*' not allowed|push to create is not enabled",
     re.IGNORECASE,
 )

@@ -175,7 +175,8 @@ def _complaint(ran: Ran) -> str:
 
 def archive_message(ledger: Ledger, head: Sha, complaint: str) -> str:
     """Write an archive commit's message; ``parse_archive`` reads it back."""
-    note = f"Left-Out: {' '.join(complaint.split())[:1000]}\n" if complaint else ""
+    note = f"Merged: {ledger.merged}\n" if ledger.merged else ""
+    note += f"Left-Out: {' '.join(complaint.split())[:1000]}\n" if complaint else ""
     return (
         f"Archive of run {ledger.run} of {ledger.work_item}\n\nRun: {ledger.run}\nBranch: {ledger.branch}\nBase: {ledger.base}\n"
         f"Pinned: {ledger.pinned}\nStart: {ledger.start}\nHead: {head}\n{note}"

@@ -5,7 +5,7 @@ process, or the decision what a refusal means. Desired properties: what an agent
 lost before its archive ref stands in the mirror; every call may be repeated after a crash. Design: a working copy is a
 repository of its own that borrows the mirror's objects and has no remote; each run gets it freshly laid out, so nothing
 that an earlier agent configured outlives its run; ignored files (caches, dependencies) therefore do not either.
-Races we accept: a person may push to the task branch at any time; the lease on the pinned head then refuses ours.
+Races we accept: a person may push to the task branch at any time; a lease on the pinned head then refuses ours (``result_push``).
 """
 
 import re
@@ -22,6 +22,8 @@ from orch.adapters.git.layout import lay_out, make_private_folder, remove_tree, 
 from orch.adapters.git.ledger import Ledger, Snapshot, load_ledger, save_ledger
 from orch.adapters.git.mirror import GitMirror
 from orch.adapters.git.objects import parse_commit, read_objects
+from orch.adapters.git.result_push import ResultPush
+from orch.adapters.git.rework import MainMerge
 from orch.adapters.git.runner import Options, signature_env
 from orch.adapters.git.snapshot import Shadow, parse_archive
 from orch.adapters.git.start import StartCommit
@@ -41,7 +43,7 @@ from orch.core.ids import (
 from orch.core.messages import CommandVerdict, Refusal, RefusalKind
 from orch.core.model import RunMode
 from orch.failpoints import hit
-from orch.ports.git import Collected, Prepared, Pushed, PushResult, WorkspaceSpec
+from orch.ports.git import Collected, MergedMain, Prepared, WorkspaceSpec
 from orch.ports.processes import Commands
 
 MayPush = Callable[[WorkspaceSpec], Awaitable[bool]]
@@ -75,13 +77,18 @@ class Place:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What a working copy is laid out from: *files* on disk, the branch at *head*."""
+    """What a working copy is laid out from: *files* on disk, the branch at *head*.
+
+    *merged* is the default branch's commit that was merged in before *start*; *told* says what of it is to be resolved.
+    """
 
     base: Sha
     pinned: Sha
     start: Sha
     head: Sha
     files: Sha
+    merged: Sha | None = None
+    told: MergedMain | None = None
 
 
 @final
@@ -104,6 +111,8 @@ class GitWorkspace:
         self._data_dir = data_dir.absolute()
         self._mirror = mirror
         self._git = mirror.git
+        self._merge = MainMerge(mirror.git, mirror.path)
+        self._results = ResultPush(mirror)
         self._commands = commands
         self._may_push = may_push
         self._now = now
@@ -140,29 +149,45 @@ class GitWorkspace:
                 base=plan.base,
                 pinned=plan.pinned,
                 start=plan.start,
+                merged=plan.merged,
             ),
         )
-        return Prepared(worktree=place.worktree, home=place.home, start_head=plan.start, base=plan.base, branch=spec.branch)
+        return Prepared(
+            worktree=place.worktree,
+            home=place.home,
+            start_head=plan.start,
+            base=plan.base,
+            branch=spec.branch,
+            merged=plan.told,
+        )
 
     async def _fresh(self, spec: WorkspaceSpec, place: Place) -> Plan:
         """Begin on the pinned head; the first run cuts the branch from the freshly fetched default branch."""
         base = spec.base if spec.base is not None else await self._mirror.fetch()
         pinned = spec.head if spec.head is not None else base
         place.folder.mkdir(parents=True, exist_ok=True)
-        maker = StartCommit(self._mirror, place.folder / "start.index")
         try:
-            start = await maker.make(spec, pinned, self._now())
+            start, told = await self._start(spec, place, pinned)
         except (PermanentError, StoreError):  # a head that the mirror has not seen yet
             await self._mirror.fetch()
-            start = await maker.make(spec, pinned, self._now())
+            start, told = await self._start(spec, place, pinned)
         await self._mirror.set_ref(agent_ref(spec.run, spec.attempt), start)
         hit("workspace.cut")
-        return Plan(base=base, pinned=pinned, start=start, head=start, files=start)
+        merged = None if told is None else told.main
+        return Plan(base=base, pinned=pinned, start=start, head=start, files=start, merged=merged, told=told)
+
+    async def _start(self, spec: WorkspaceSpec, place: Place, pinned: Sha) -> tuple[Sha, MergedMain | None]:
+        """Make the commit to start from on *pinned*, into which the default branch is merged where that is asked for."""
+        maker, now = StartCommit(self._mirror, place.folder / "start.index"), self._now()
+        made = await self._merge.make(pinned, await self._mirror.fetch(), now) if spec.merge_main else None
+        if made is None:
+            return await maker.make(spec, pinned, now), None
+        return await maker.make(spec, made[0], now), made[1]
 
     async def _free_branch(self, spec: WorkspaceSpec, base: Sha) -> Branch:
         """Return the task's branch, or a name apart from it where somebody else has pushed a branch of that name."""
         found = self._mirror.tracked(spec.branch)
-        if found is None or await self._is_ours(spec, found):
+        if found is None or await self._results.is_ours(spec, found):
             return spec.branch
         return branch_apart(spec.branch, base)
 
@@ -179,13 +204,14 @@ class GitWorkspace:
         told = parse_archive(commit.message.decode("utf-8", "replace"))
         try:
             base, pinned, start = (parse_sha(told[key]) for key in ("Base", "Pinned", "Start"))
+            merged = parse_sha(told["Merged"]) if "Merged" in told else None
         except (KeyError, ValueError):
             return None
         head = commit.parents[0]
         expected = spec.head if spec.head is not None else spec.base
         if expected is not None and expected != pinned and not await self._mirror.contains(expected, head):
             return None
-        return Plan(base=spec.base or base, pinned=pinned, start=start, head=head, files=archive)
+        return Plan(base=spec.base or base, pinned=pinned, start=start, head=head, files=archive, merged=merged)
 
     async def _lay_out(self, place: Place, spec: WorkspaceSpec, plan: Plan) -> None:
         """Make the working copy anew: files of ``plan.files``, branch at ``plan.head``, what differs uncommitted."""
@@ -219,15 +245,13 @@ class GitWorkspace:
     async def _set_up(self, place: Place, spec: WorkspaceSpec) -> None:
         if not spec.setup_command:
             return
-        cache = self._data_dir / "cache" / self._mirror.project
-        cache.mkdir(parents=True, exist_ok=True)
         report = await self._commands.run(
             spec.setup_command,
             cwd=place.worktree,
             timeout_s=self._setup_timeout_s,
             label=f"setup-{int(spec.run)}",
             log_path=place.folder / "setup.log",
-            env={"ORCH_CACHE_DIR": str(cache)},
+            project=self._mirror.project,
         )
         match report.verdict:
             case CommandVerdict.GREEN:
@@ -298,18 +322,18 @@ class GitWorkspace:
         hit("collect.kept")
         known = self._mirror.tracked(self._mirror.default_branch)
         what = Inspection(start=prepared.start_head, tip=tip, known=known, allowed=spec.allowed)
-        refusal = await inspect(self._git, self._mirror.path, what)
+        refusal = await inspect(self._git, self._mirror.path, what) or await self._left_over(ledger, tip)
         if refusal is not None:
             return refusal
         hit("collect.checked")
         if self._may_push is not None and not await self._may_push(spec):
             raise LeaseLost(f"run {int(spec.run)} of {spec.work_item} is no longer the task's current attempt")
         hit("branch.pushing")
-        pushed = await self._push(spec, tip)
+        pushed = await self._results.push(spec, tip, ledger)
         hit("branch.pushed")
-        if pushed.result is not PushResult.PUSHED:
-            return self._not_pushed(spec, pushed)
-        return Collected(facts=await self._mirror.read_artefacts(tip, spec.work_item, prepared.base))
+        if isinstance(pushed, Refusal):
+            return pushed
+        return Collected(facts=await self._mirror.read_artefacts(pushed, spec.work_item, prepared.base))
 
     async def _keep_leftovers(self, place: Place, spec: WorkspaceSpec, snapshot: Snapshot) -> Sha | Refusal:
         """Put the run's result under its agent ref: the branch's tip, and what was not committed in a commit on top."""
@@ -331,33 +355,12 @@ class GitWorkspace:
         await self._mirror.set_ref(target, tip)
         return tip
 
-    async def _push(self, spec: WorkspaceSpec, tip: Sha) -> Pushed:
-        """Push with a lease on the pinned head; a remote that holds an unrecorded push of ours counts as that head."""
-        pushed = await self._mirror.push_branch(spec.branch, tip, expected=spec.head)
-        if pushed.result is not PushResult.MOVED:
-            return pushed
-        found = await self._mirror.remote_tip(spec.branch)
-        if found is None or not await self._is_ours(spec, found):
-            return pushed
-        return await self._mirror.push_branch(spec.branch, tip, expected=found)
-
-    async def _is_ours(self, spec: WorkspaceSpec, sha: Sha) -> bool:
-        """Say whether *sha* is a result that we fetched and pushed, but died before recording; an older head of ours is not."""
-        ran = await self._git.run(self._mirror.path, "for-each-ref", "--format=%(objectname)", "refs/agents/")
-        if sha not in ran.lines():
-            return False
-        return spec.head is None or not await self._mirror.contains(sha, spec.head)
-
-    def _not_pushed(self, spec: WorkspaceSpec, pushed: Pushed) -> Refusal:
-        match pushed.result:
-            case PushResult.MOVED:
-                return Refusal(kind=RefusalKind.REMOTE_MOVED, reason=pushed.detail)
-            case PushResult.REFUSED | PushResult.DIRTY:
-                raise PermanentError("git", "push", f"the server does not take {spec.branch}: {pushed.detail}")
-            case PushResult.PUSHED:
-                raise AssertionError("a pushed branch is no refusal")
-            case _:
-                assert_never(pushed.result)
+    async def _left_over(self, ledger: Ledger, tip: Sha) -> Refusal | None:
+        """Refuse a result that still holds markers of the merge that its run began with."""
+        if ledger.merged is None:
+            return None
+        reason = await self._merge.left_over(tip, ledger.pinned, ledger.merged)
+        return None if reason is None else Refusal(kind=RefusalKind.MARKERS, reason=reason)
 
     # ------------------------------------------------------------------------------------------ remove
 

@@ -57,6 +57,11 @@ class AccountRows(Tables):
         at = None if before is None else to_us(before)
         self._run("DELETE FROM account_failure WHERE account = ?1 AND (?2 IS NULL OR at < ?2)", (account, at))
 
+    def identity(self) -> str:
+        row = self._row("SELECT value FROM meta WHERE key = 'identity'")
+        assert row is not None
+        return str(row["value"])
+
     def probe(self, at: datetime) -> None:
         self._run(
             "INSERT INTO meta (key, value) VALUES ('probe', ?) ON CONFLICT (key) DO UPDATE SET value = excluded.value",

@@ -79,6 +79,9 @@ class LocalRows(Tables):
         )
         self._refresh_blocked(ProjectName(row["project"]), IssueId(row["id"]))
 
+    def archive_issue(self, issue: IssueId, at: datetime, *, archived: bool) -> None:
+        self._run("UPDATE local_issue SET archived = ?, updated_at = ? WHERE id = ?", (archived, to_us(at), issue))
+
     def list_activities(self, issue: IssueId) -> list[Activity]:
         return [
             Activity(
@@ -93,6 +96,10 @@ class LocalRows(Tables):
             )
             for row in self._rows("SELECT * FROM local_activity WHERE issue = ? ORDER BY seq", (issue,))
         ]
+
+    def issue_of_activity(self, activity: ActivityId) -> IssueId | None:
+        row = self._row("SELECT issue FROM local_activity WHERE id = ?", (activity,))
+        return None if row is None else IssueId(row["issue"])
 
     def insert_comment(self, comment: BoardComment, key: str) -> bool:
         row = self._row(
@@ -154,6 +161,10 @@ class LocalRows(Tables):
         sql = "SELECT * FROM local_pull WHERE project = ? AND branch = ? AND base = ? AND state = 'open'"
         row = self._row(sql, (project, branch, base))
         return None if row is None else _pull(row)
+
+    def list_pull_requests(self, project: ProjectName, base: str) -> list[PullRequest]:
+        sql = "SELECT * FROM local_pull WHERE project = ? AND base = ? ORDER BY number DESC"
+        return [_pull(row) for row in self._rows(sql, (project, base))]
 
     def save_pull_request(self, pull: PullRequest) -> None:
         self._run(

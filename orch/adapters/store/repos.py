@@ -11,7 +11,7 @@ from orch.adapters.store.tables import Tables
 from orch.adapters.store.values import Row, dump_candidate, from_us, from_us_or_none, load_candidate, to_us, to_us_or_none
 from orch.core.errors import LeaseLost
 from orch.core.ids import Epoch, IntentId, IssueId, ProjectName, Sha, TaskRow
-from orch.core.model import Candidate, Freeze, FreezeCause, Intent, IntentKind, IntentState, MergeLease, Repo
+from orch.core.model import Candidate, Freeze, FreezeCause, Intent, IntentKind, IntentState, MergeLease, Repo, Task
 from orch.core.statuses import BoardState
 
 
@@ -25,15 +25,17 @@ class RepoRows(Tables):
             freeze=None if freeze is None else _freeze(freeze),
             main=None if row is None or row["main"] is None else Sha(row["main"]),
             baseline_at=from_us_or_none(row["baseline_at"]) if row else None,
+            polled_at=from_us_or_none(row["polled_at"]) if row else None,
         )
 
     def save_repo(self, repo: Repo) -> None:
         self._run(
             """
-            INSERT INTO repo (project, paused, main, baseline_at) VALUES (?, ?, ?, ?) ON CONFLICT (project) DO UPDATE SET
-            paused = excluded.paused, main = excluded.main, baseline_at = excluded.baseline_at
+            INSERT INTO repo (project, paused, main, baseline_at, polled_at) VALUES (?, ?, ?, ?, ?)
+            ON CONFLICT (project) DO UPDATE SET paused = excluded.paused, main = excluded.main,
+            baseline_at = excluded.baseline_at, polled_at = excluded.polled_at
             """,
-            (repo.project, repo.paused, repo.main, to_us_or_none(repo.baseline_at)),
+            (repo.project, repo.paused, repo.main, to_us_or_none(repo.baseline_at), to_us_or_none(repo.polled_at)),
         )
 
     def set_freeze(self, freeze: Freeze) -> None:
@@ -166,6 +168,18 @@ class RepoRows(Tables):
     def open_intents(self, project: ProjectName | None = None) -> list[Intent]:
         terms = "state = 'open'" if project is None else "state = 'open' AND project = :project"
         return [_intent(row) for row in self._rows(f"SELECT * FROM intent WHERE {terms} ORDER BY id", {"project": project})]
+
+    def landing_of(self, task: Task) -> Candidate | None:
+        """Search the settled landings for the one that gave the task its place in main. Asked seldom: without an index."""
+        sql = """
+            SELECT * FROM intent WHERE project = ? AND kind = 'land' AND state = 'done' AND instr(candidate, ?) > 0
+            ORDER BY id DESC
+        """
+        for row in self._rows(sql, (task.project, task.landed or "-")):
+            candidate = _intent(row).candidate
+            if candidate is not None and candidate.landed.get(task.row) == task.landed:
+                return candidate
+        return None
 
 
 def _freeze(row: Row) -> Freeze:

@@ -45,6 +45,7 @@ from orch.core.model import (
     Transition,
     Verdict,
     VerdictValue,
+    WatchSign,
 )
 from orch.core.stages import Stage, is_terminal
 
@@ -220,6 +221,13 @@ class TaskRows(Tables):
         """
         return [_task(row) for row in self._rows(sql, (project,))]
 
+    def undeployed(self, project: ProjectName) -> list[Task]:
+        sql = """
+            SELECT * FROM task
+            WHERE project = ? AND landed IS NOT NULL AND deployed = 0 AND stage IN ('deploy', 'cancelled') ORDER BY row
+        """
+        return [_task(row) for row in self._rows(sql, (project,))]
+
     def add_transition(self, transition: Transition) -> None:
         self._insert(
             "transition",
@@ -303,9 +311,14 @@ def _columns(task: Task) -> dict[str, SqlValue]:
         "pr_number": task.pr_number,
         "train_seq": task.train_seq,
         "landed": task.landed,
+        "landed_seq": task.landed_seq,
         "deployed": task.deployed,
+        "watch": task.watch,
         "swept": task.swept,
         "exempt": task.exempt,
+        "merge_main": task.merge_main,
+        "newest_title": task.newest_title,
+        "newest_description": task.newest_description,
         "park_reason": None if task.park is None else task.park.reason,
         "park_since": None if task.park is None else to_us(task.park.since),
         "cancel_requested_at": to_us_or_none(task.cancel_requested_at),
@@ -346,9 +359,14 @@ def _task(row: Row) -> Task:
         pr_number=row["pr_number"],
         train_seq=row["train_seq"],
         landed=_sha(row["landed"]),
+        landed_seq=row["landed_seq"],
         deployed=bool(row["deployed"]),
+        watch=WatchSign(row["watch"]),
         swept=bool(row["swept"]),
         exempt=bool(row["exempt"]),
+        merge_main=bool(row["merge_main"]),
+        newest_title=row["newest_title"],
+        newest_description=row["newest_description"],
         branch_take=row["branch_take"],
         counters=load_counters(row["counters"]),
         note=row["note"],

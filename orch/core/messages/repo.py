@@ -1,12 +1,14 @@
 """What a repo's actor receives."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import final
 
-from orch.core.ids import Epoch, InboxId, IssueId
+from orch.core.ids import DeployId, InboxId, IssueId, RunId, Sha, TaskRow
 from orch.core.messages.ends import Answer, Reply
-from orch.core.model import Activity, BoardComment, BoardIssue
+from orch.core.messages.task import CommandReport
+from orch.core.model import Activity, BoardComment, BoardIssue, Survivor
 from orch.core.statuses import BoardState
 
 
@@ -73,12 +75,118 @@ class LandingHint:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LandingEnded:
-    """One pass over the queue's head is over (landed, refused, or to be tried again after *retry_s*)."""
+class Probed:
+    """A probe of a watch came back; *number* is how many had come back when it was begun: another number is stale."""
 
-    epoch: Epoch
-    retry_s: float | None = None
-    note: str = ""
+    deploy: DeployId
+    number: int
+    ok: bool
+    detail: str = ""
 
 
-RepoMessage = IssueChanged | IssueRead | IssueUnread | Adopt | AdoptionRead | LandingHint | LandingEnded
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollbackEnded:
+    """The rollback command of a degraded deploy is over."""
+
+    run: RunId
+    report: CommandReport
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Revert:
+    """A person wants what a landed task brought to be taken back, by a task of its own."""
+
+    task: TaskRow
+    by: str
+    reply: Reply[Answer]
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevertCarded:
+    """The board has a card for the revert of *task*; *issue* None: it could not be made (*error*)."""
+
+    task: TaskRow
+    issue: BoardIssue | None
+    by: str
+    reply: Reply[Answer]
+    error: str = ""
+
+
+class DeployEnding(StrEnum):
+    """How one try of a deploy came to its end."""
+
+    EXITED = "exited"
+    TIMED_OUT = "timed-out"
+    LOST = "lost"
+    """Its process is gone and has left no result."""
+    UNSTARTED = "unstarted"
+    """It could not be started until its time was over, and never will be."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployEnded:
+    """Try *number* of a deploy is over. *tail* is the end of its output; *survivors* live yet and hold the slot.
+
+    *health* is what a probe right after a good deploy saw; *healthy* whether that was good.
+    """
+
+    deploy: DeployId
+    number: int
+    ending: DeployEnding
+    exit_code: int | None = None
+    tail: str = ""
+    seconds: float = 0.0
+    survivors: tuple[Survivor, ...] = ()
+    healthy: bool = True
+    health: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployDue:
+    """The next try of a deploy that asked for one is due."""
+
+    deploy: DeployId
+    number: int
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeployShown:
+    """What a deploy of *sha* for *task* would change was read: a person can be asked. *diff* is empty where git did not tell."""
+
+    task: TaskRow
+    sha: Sha
+    diff: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AncestryRead:
+    """Git has told which of these commits *tip* holds."""
+
+    tip: Sha
+    held: Mapping[Sha, bool]
+
+
+DeployMessage = DeployEnded | DeployDue | DeployShown | AncestryRead
+RepoMessage = (
+    IssueChanged
+    | IssueRead
+    | IssueUnread
+    | Adopt
+    | AdoptionRead
+    | LandingHint
+    | Probed
+    | RollbackEnded
+    | Revert
+    | RevertCarded
+    | DeployEnded
+    | DeployDue
+    | DeployShown
+    | AncestryRead
+)

@@ -22,7 +22,8 @@ SlotMessage = JobsWaiting
 class RunCommand:
     """Run a project's command on a checkout of *sha*; the answer goes to *reply* as ``CommandFinished`` fields.
 
-    *prepare* says whether ``setup_command`` runs first. A test slot takes it; nothing is held while it waits.
+    *prepare* says whether ``setup_command`` runs first. A test slot takes it; nothing is held while it waits. It is
+    sandboxed. *tell_tree*: the answer names the tree of *sha*.
     """
 
     run: RunId
@@ -34,6 +35,7 @@ class RunCommand:
     prepare: bool
     timeout_s: float
     reply: "Handle[CommandFinished]"
+    tell_tree: bool = False
 
 
 @final

@@ -7,9 +7,9 @@ from typing import final
 
 from orch.core.commands import Decision
 from orch.core.gates import BranchFacts
-from orch.core.ids import ActivityId, Attempt, Branch, InboxId, RunId, Sha
+from orch.core.ids import ActivityId, Attempt, Branch, InboxId, RunId, Sha, WorkItemId
 from orch.core.messages.ends import Answer, Handle, Reply
-from orch.core.model import AgentResult, Finding
+from orch.core.model import AgentResult, Finding, Survivor
 from orch.core.stages import Stage
 from orch.core.statuses import Status
 
@@ -41,6 +41,7 @@ class RefusalKind(StrEnum):
     EMPTY = "empty"
     REMOTE_MOVED = "remote-moved"
     REPLAY_CONFLICT = "replay-conflict"
+    MARKERS = "conflict-markers"
 
 
 @final
@@ -58,7 +59,8 @@ class RunEnded:
     *base* and *name* say where the branch was cut and what it is called. Exactly one of *branch* and *refusal* is set after
     success; neither otherwise. *infrastructure* is set when the run never came to an agent's verdict for a reason that is
     not the task's (no mirror, no disk): the job goes back uncharged. *setup* is set when the project's setup command failed on
-    this head: no agent began. *account_until* is filled in with the store's look: the account is at fault, not the task, and
+    this head: no agent began. *survivors* could not be ended, or live yet from an earlier run: nothing was collected.
+    *account_until* is filled in with the store's look: the account is at fault, not the task, and
     paused until then.
     """
 
@@ -73,6 +75,7 @@ class RunEnded:
     infrastructure: str = ""
     setup: str = ""
     account_until: datetime | None = None
+    survivors: tuple[Survivor, ...] = ()
 
 
 @final
@@ -95,13 +98,14 @@ class CommandVerdict(StrEnum):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommandReport:
-    """*tail* is the end of the output, at most 20,000 characters. *seconds* is wall time."""
+    """*tail* is the end of the output, at most 20,000 characters. *seconds* is wall time. *survivors* could not be ended."""
 
     verdict: CommandVerdict
     tail: str = ""
     seconds: float = 0.0
     exit_code: int | None = None
     log_path: str = ""
+    survivors: tuple[Survivor, ...] = ()
 
 
 @final
@@ -109,7 +113,8 @@ class CommandReport:
 class CommandFinished:
     """A CI, staging or deploy command of the task is over; *sha* is what it ran on.
 
-    *head* is the branch's head with the daemon's own report on it, where one was written (staging).
+    *head* is the branch's head with the daemon's own report on it, where one was written (staging). Of a run of the test command
+    *environment* says what its verdict depends on beside the tree, and *tree* names that where it was asked for.
     """
 
     run: RunId
@@ -117,6 +122,8 @@ class CommandFinished:
     sha: Sha
     report: CommandReport
     head: Sha | None = None
+    tree: Sha | None = None
+    environment: str = ""
 
 
 @final
@@ -142,13 +149,49 @@ class TaskLanded:
 class LandingRefused:
     """The landing found a conflict or a red combined tree: back to development with the evidence.
 
-    *head* is the member head the evidence is about; a task that moved on ignores it.
+    *kind* is ``conflict`` or ``land_red``, *evidence* what git or the tests said. *head* is the member head that it is about;
+    a task that moved on ignores it. *files* conflict, or were changed by the task and by *culprits*, which landed since it was
+    cut.
     """
 
     kind: str
     head: Sha
     base: Sha
     evidence: str
+    files: tuple[str, ...] = ()
+    culprits: tuple[WorkItemId, ...] = ()
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PullRequestClosed:
+    """A person closed the task's pull request without merging it."""
+
+    number: int
+    by: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MergedOutside:
+    """Somebody else merged the task's pull request: *sha* of the default branch holds its content, which was verified."""
+
+    sha: Sha
+    by: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchMoved:
+    """Somebody moved the task's branch on the forge from *old* (the task's head) to *new*, None where it was removed.
+
+    *forced*: *new* does not descend from *old*. *code_head* is the newest commit of code of *new* where that was read.
+    """
+
+    old: Sha
+    new: Sha | None
+    forced: bool
+    code_head: Sha | None = None
 
 
 @final
@@ -200,6 +243,24 @@ class CauseCleared:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CiSilent:
+    """The forge was asked and has no status at all of *sha*, the head whose CI is waited for."""
+
+    sha: Sha
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceRead:
+    """The reconciler read what the gate of *stage* looks at, on *head*: a task that stands still goes on if it is green."""
+
+    stage: Stage
+    head: Sha | None
+    facts: BranchFacts | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TaskHint:
     """Look at the store again: something about the task may have changed."""
 
@@ -212,9 +273,14 @@ TaskMessage = (
     | CiReported
     | TaskLanded
     | LandingRefused
+    | PullRequestClosed
+    | MergedOutside
+    | BranchMoved
     | Decide
     | SendBack
     | TriggerSet
     | CauseCleared
+    | CiSilent
+    | EvidenceRead
     | TaskHint
 )

@@ -5,7 +5,8 @@ Rule: values only. Times are aware UTC datetimes; names ending in ``_s`` are sec
 """
 
 from orch.core.model.account import Account, AccountPause
-from orch.core.model.board import Activity, BoardComment, BoardIssue
+from orch.core.model.board import Absence, Activity, BoardComment, BoardIssue, Unexplained
+from orch.core.model.deploy import Deploy, DeployQuestion, DeployState, Watch, WatchState
 from orch.core.model.project import (
     CiSource,
     DeploySettings,
@@ -43,13 +44,16 @@ from orch.core.model.run import (
     Run,
     RunKind,
     RunMode,
+    Survivor,
     Usage,
     Verdict,
     VerdictValue,
 )
-from orch.core.model.task import Awaiting, CiState, Counters, NewTask, Park, ParkReason, Task, Transition
+from orch.core.model.task import Awaiting, CiState, Counters, NewTask, Park, ParkReason, Task, Transition, WatchSign
+from orch.core.model.train import CheckRow, TrainRow
 
 __all__ = [
+    "Absence",
     "Account",
     "AccountPause",
     "Activity",
@@ -58,11 +62,15 @@ __all__ = [
     "BoardComment",
     "BoardIssue",
     "Candidate",
+    "CheckRow",
     "CiSource",
     "CiState",
     "CommitStatus",
     "Counters",
+    "Deploy",
+    "DeployQuestion",
     "DeploySettings",
+    "DeployState",
     "Feedback",
     "Finding",
     "Freeze",
@@ -96,10 +104,16 @@ __all__ = [
     "Run",
     "RunKind",
     "RunMode",
+    "Survivor",
     "Target",
     "Task",
+    "TrainRow",
     "Transition",
+    "Unexplained",
     "Usage",
     "Verdict",
     "VerdictValue",
+    "Watch",
+    "WatchSign",
+    "WatchState",
 ]

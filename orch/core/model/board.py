@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import final
 
 from orch.core.ids import (
@@ -29,6 +30,14 @@ class BoardIssue:
     created_at: datetime
     url: str = ""
     archived: bool = False
+
+
+class Absence(StrEnum):
+    """Why an issue is not to be found; a board may not know."""
+
+    ARCHIVED = "archived"
+    DELETED = "deleted"
+    UNKNOWN = "unknown"
 
 
 @final
@@ -59,3 +68,15 @@ class Activity:
     source: str | None
     target: str | None
     created_at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unexplained:
+    """A column that an issue's activity log does not explain: how often it was looked at so far, and when last."""
+
+    project: ProjectName
+    issue: IssueId
+    column: str
+    looks: int
+    at: datetime

@@ -8,7 +8,7 @@ from typing import final
 from orch.core.ids import (
     ProjectName,
 )
-from orch.core.stages import Role
+from orch.core.stages import Role, Stage
 
 
 @final
@@ -96,9 +96,15 @@ class Project:
     deployers: tuple[str, ...] = ()
     statuses: Mapping[str, str] = field(default_factory=dict)
     roles: Mapping[Role, RoleSettings] = field(default_factory=dict)
+    sandbox_read: tuple[str, ...] = ()
+    """Paths that this project's agents and commands may read although the sandbox hides what lies around them."""
     deploy: DeploySettings = DeploySettings()
     monitor: MonitorSettings | None = None
     merge_gate: bool = True
+
+    def agents(self) -> Mapping[Role, RoleSettings]:
+        """Return the roles whose agents run here: the deployer's only where it deploys instead of a command."""
+        return {role: settings for role, settings in self.roles.items() if role is not Role.DEPLOYER or self.deploy.agent}
 
 
 @final
@@ -125,6 +131,16 @@ class Limits:
     serial_gate: frozenset[ProjectName] = frozenset()
     """The projects whose tasks enter analysis one after the other."""
     stop_status_enabled: bool = True
+    remind_h: float = 4.0
+    premerge_rebase_always: bool = True
+    """Off: a branch that contains what it is to be put onto lands as it is, whatever the land style."""
+    serial_gate_freeze_enabled: bool = True
+    """Whether a bad deploy and a red main freeze their repo by themselves."""
+    reconcile_interval_s: float = 60.0
+    reconcile_enabled: bool = True
+    reconcile_board_enabled: bool = True
+    grace_s: Mapping[Stage, float] = field(default_factory=dict)
+    """How long a task of each stage may stand still before the reconciler looks at it."""
 
 
 @final

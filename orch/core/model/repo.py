@@ -57,6 +57,8 @@ class Repo:
     """The default branch as last seen on the forge."""
     baseline_at: datetime | None = None
     """When the board was first met; activity before it counts as handled."""
+    polled_at: datetime | None = None
+    """When the last poll of the board that was read to its end began."""
 
 
 class IntentKind(StrEnum):
@@ -91,6 +93,15 @@ class Candidate:
     tree: Sha
     members: tuple[Member, ...]
     landed: Mapping[TaskRow, Sha]
+
+    def begins_after(self, task: TaskRow) -> Sha | None:
+        """Return the commit that *task*'s own commits stand on, the base or the member before it; None when it is no member."""
+        before = self.base
+        for member in self.members:
+            if member.task == task:
+                return before
+            before = self.landed[member.task]
+        return None
 
 
 @final

@@ -18,13 +18,14 @@ from orch.core.stages import Role, Stage
 
 class RunKind(StrEnum):
     """What a run executes. ``AGENT`` runs come from jobs and take a slot of ``max_concurrency``; ``CI`` and ``LAND``
-    take one of ``test_slots``; ``STAGING`` and ``DEPLOY`` run the project's own commands."""
+    take one of ``test_slots``; ``STAGING`` and ``DEPLOY`` run the project's own commands. A ``ROLLBACK`` waits for no slot."""
 
     AGENT = "agent"
     CI = "ci"
     STAGING = "staging"
     LAND = "land"
     DEPLOY = "deploy"
+    ROLLBACK = "rollback"
 
 
 class JobState(StrEnum):
@@ -185,6 +186,16 @@ class Run:
     log_path: str = ""
     started_at: datetime
     ended_at: datetime | None = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Survivor:
+    """A process that could not be ended; *started* (ticks since the machine's start) tells it from a later one of its id."""
+
+    pid: int
+    started: int
+    name: str = ""
 
 
 class VerdictValue(StrEnum):

@@ -38,8 +38,20 @@ class Awaiting(StrEnum):
     MERGE = "merge"
     """The merge gate is off: a person or the forge merges the pull request."""
     CONFIRM = "confirm"
+    DEPLOY_TURN = "deploy-turn"
+    """The deploy is confirmed (or needs no confirm) and waits for the repo's deploy slot."""
     DEPLOYING = "deploying"
+    """The intent to deploy is recorded: its result is waited for."""
     NOTHING = "nothing"
+
+
+class WatchSign(StrEnum):
+    """What a done task's card shows of how its code does in production: a sign only."""
+
+    NONE = ""
+    WATCHING = "watching"
+    HEALTHY = "healthy"
+    DEGRADED = "degraded"
 
 
 class ParkReason(StrEnum):
@@ -127,11 +139,19 @@ class Task:
     pr_number: int | None = None
     train_seq: int | None = None
     landed: Sha | None = None
+    landed_seq: int | None = None
+    """Its place in the order in which the project's tasks landed."""
     deployed: bool = False
+    watch: WatchSign = WatchSign.NONE
     swept: bool = False
     """After its end: whether working copy, home and (of a stopped one) remote branch are gone, everything being archived."""
     exempt: bool = False
     """A fix: exempt from freeze and serial gate, head of the train."""
+    merge_main: bool = False
+    """It was sent back by the landing: its next new attempt begins with the default branch merged in."""
+    newest_title: str | None = None
+    newest_description: str | None = None
+    """What its card says now, where that is no longer what the task was started with."""
     branch_take: int = 1
     counters: Counters = field(default_factory=Counters)
     note: str = ""
@@ -140,6 +160,14 @@ class Task:
     created_at: datetime
     updated_at: datetime
     finished_at: datetime | None = None
+
+    @property
+    def title_now(self) -> str:
+        return self.title if self.newest_title is None else self.newest_title
+
+    @property
+    def description_now(self) -> str:
+        return self.description if self.newest_description is None else self.newest_description
 
 
 @final

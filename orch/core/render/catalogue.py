@@ -6,17 +6,20 @@ and placeholders (a test holds it); an unknown language is shown in English, nev
 
 from collections.abc import Mapping
 
-from orch.core.render import en, ru
+from orch.core.render import doctor_en, doctor_ru, en, ru
 
-CATALOGUES: Mapping[str, Mapping[str, str]] = {"en": en.TEXTS, "ru": ru.TEXTS}
+CATALOGUES: Mapping[str, Mapping[str, str]] = {
+    "en": {**en.TEXTS, **doctor_en.TEXTS},
+    "ru": {**ru.TEXTS, **doctor_ru.TEXTS},
+}
 
 
 def say(language: str, key: str, **values: object) -> str:
     """Return the sentence *key* in *language* (``ru``, ``ru-RU`` and ``RU`` are one), filled in with *values*."""
     base = language.strip().casefold().replace("_", "-").partition("-")[0]
-    return CATALOGUES.get(base, en.TEXTS)[key].format_map(values)
+    return CATALOGUES.get(base, CATALOGUES["en"])[key].format_map(values)
 
 
 def knows(key: str) -> bool:
     """Say whether there is a sentence *key*."""
-    return key in en.TEXTS
+    return key in CATALOGUES["en"]

@@ -36,6 +36,11 @@ def _bullets(lines: Sequence[str], most: int, language: str) -> str:
     return "\n".join(shown)
 
 
+def render_no_ci(sha: Sha, seconds: float, language: str) -> str:
+    """Why a task is parked whose CI says nothing."""
+    return say(language, "no_ci", sha=short_sha(sha), duration=render_duration(seconds))
+
+
 # ------------------------------------------------------------------------------------------------ entry
 
 
@@ -183,17 +188,6 @@ def render_account_paused(account: str, pause: AccountPause, language: str) -> s
 def render_landed(work_item: WorkItemId, sha: Sha, language: str) -> str:
     """The task is in the default branch."""
     return say(language, "landed.line", work_item=inline(work_item), sha=code(sha))
-
-
-def render_confirm_deploy(work_item: WorkItemId, sha: Sha, carries: Sequence[str], diff_stat: str, language: str) -> str:
-    """The deploy waits for a person. *carries* names every landed, undeployed task that it would take along."""
-    carried = _bullets([inline(name) for name in carries], LINKS_MAX, language)
-    return _paragraphs(
-        say(language, "confirm.line", work_item=inline(work_item), sha=code(sha)),
-        f"{say(language, 'confirm.carries')}\n\n{carried}" if carried else "",
-        f"{say(language, 'confirm.diff')}\n\n{fenced(diff_stat)}" if diff_stat.strip() else "",
-        say(language, "confirm.how", command=code(f"orch confirm-deploy {work_item}")),
-    )
 
 
 def render_done(work_item: WorkItemId, sha: Sha | None, note: str, language: str) -> str:

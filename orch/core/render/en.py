@@ -42,6 +42,7 @@ TEXTS: Mapping[str, str] = {
     "kind.staging": "staging command",
     "kind.land": "landing test",
     "kind.deploy": "deploy command",
+    "kind.rollback": "rollback command",
     "cause.review": "the review asks for changes",
     "cause.testing": "the tester found it failing",
     "cause.ci_red": "the tests are red",
@@ -92,11 +93,46 @@ TEXTS: Mapping[str, str] = {
     "confirm.line": "**{work_item}** waits for a person to confirm its deploy of {sha}.",
     "confirm.carries": "This deploy carries:",
     "confirm.diff": "What changes:",
+    "confirm.tested": "Tested before it landed: exit {code} after {duration}.",
+    "confirm.untested": "No test run of this landing is recorded.",
+    "confirm.after_failed": "The deploy before it ({sha}) failed: nothing is deployed without a confirm given after that.",
+    "confirm.after_rolled_back": "The deploy before it ({sha}) was rolled back: nothing is deployed without a confirm given after"
+    " that.",
+    "confirm.after_no_result": "The deploy before it ({sha}) gave no result: look at production first. Nothing is deployed"
+    " without a confirm given after that.",
     "confirm.how": "**To deploy:** move the card to **Confirm Deploy**, or run {command}."
     " **To decline:** move the card to **Rejected**; nothing is deployed then.",
     "done.landed": "**{work_item}** is done, at {sha}.",
     "done.plain": "**{work_item}** is done.",
     "cancelled.line": "**{work_item}** is cancelled. Its work is archived, its branch and working copy are removed.",
+    "cancelled.failed": "**{work_item}** is cancelled: in main at {sha}, and its deploy failed; the next deploy carries it.",
+    "cancelled.rolled_back": "**{work_item}** is cancelled: in main at {sha}, and its deploy was rolled back; the next deploy"
+    " carries it.",
+    "cancelled.no_result": "**{work_item}** is cancelled: in main at {sha}, and its deploy gave no result. Whether it is in"
+    " production is not known: please look.",
+    "deploy.succeeded": "**{work_item}** is deployed: {sha}, after {duration}.",
+    "deploy.unhealthy": "A probe right after it was bad: {detail}. The watch decides what that means.",
+    "deploy.failed": "The deploy failed: exit {code}.",
+    "deploy.rolled_back": "The deploy command rolled back by itself (exit 3): what ran before it runs again.",
+    "deploy.gave_up": "The deploy asked to be tried again (exit 75) {tries} times: its tries or its time are used up.",
+    "deploy.unstarted": "The deploy could not be started until its time was over ({deadline}). Nothing of it ran.",
+    "deploy.agent_unstarted": "The deployer's agent could not be started. Nothing of it ran.",
+    "deploy.agent_failed": "The deployer's agent came to no good end: nothing is deployed twice, look at what it has done.",
+    "deploy.said_fail": "The deployer's agent says that the deploy failed.",
+    "deploy.no_verdict": "No result: the deployer's agent gave no verdict. Whether {sha} is in production is not known.",
+    "deploy.timed_out": "No result: the deploy had not ended by {deadline} and was ended. Whether {sha} is in production is not"
+    " known.",
+    "deploy.lost": "No result: the deploy's process is gone and has left none. Whether {sha} is in production is not known.",
+    "deploy.survivors": "It could not be ended whole: {processes}. Nothing of the project is deployed while that lives.",
+    "deploy.delivered": "delivered with {name}",
+    "deploy.stop_late": "STOP of **{work_item}** came while its deploy was going. The deploy has succeeded, so the task is done;"
+    " nothing was changed.",
+    "stop.deferred": "{work_item}: STOP is recorded; the landing under way ends first, and its result is told.",
+    "stop.deferred_until": "{work_item}: STOP is recorded. The deploy under way ends first, at the latest at {deadline}, and its"
+    " result is told.",
+    "reminder.approval": "**{work_item}** has waited {duration} for a decision on its plan.",
+    "reminder.input": "**{work_item}** has waited {duration} for answers.",
+    "reminder.confirm": "**{work_item}** has waited {duration} for a decision on its deploy.",
     "cancelled.landed": "**{work_item}** is cancelled: in main at {sha}, not deployed; the next deploy carries it.",
     # answers to decisions
     "useless.line": "**{trigger}** does nothing here now.",
@@ -114,6 +150,68 @@ TEXTS: Mapping[str, str] = {
     "frozen.voided": "The deploy of **{work_item}** was not started: the project was frozen by {who}. Its confirm is void: after"
     " the thaw it needs a new one.",
     "dependency.released": "{on}, which this task waited for, was cancelled. The task goes on without it.",
+    # the watch, freezes, reverts
+    "watch.healthy": "**{work_item}** at {sha} was watched for {duration} ({probes} probes): it does well.",
+    "watch.cause": "{work_item} at {sha}: {detail}",
+    "watch.degraded": "**{work_item}** does badly in production, at {sha}: {bad} bad probes in a row. The last said: {detail}.",
+    "watch.frozen": "**{project}** is frozen: nothing enters, lands or is deployed. A mending task passes with {command}; a good"
+    " deploy of a later commit lifts what a deploy has frozen.",
+    "watch.not_frozen": "Nothing is frozen: the project goes on.",
+    "watch.rollback": "The rollback command is run.",
+    "watch.no_rollback": "Nothing is rolled back.",
+    "rollback.done": "The rollback of **{work_item}** has succeeded: the rollback command says that the earlier state is back."
+    " The code"
+    " is still in the default branch.",
+    "rollback.red": "**The rollback of {work_item} has failed.**",
+    "rollback.timeout": "**The rollback of {work_item} was ended: it ran out of time.**",
+    "rollback.infra": "**The rollback of {work_item} could not be run.**",
+    "rollback.interrupted": "**The rollback of {work_item} was cut off several times and is not begun again.**",
+    "rollback.by_hand": "What runs in production is not known. It is for a person to put right now.",
+    "frozen.alert_person": "**{project}** is frozen by {who}. Nothing enters, lands or is deployed until {command}.",
+    "frozen.alert_deploy": "**{project}** is frozen by {who}. Nothing enters, lands or is deployed until a good deploy of a later"
+    " commit, or {command}.",
+    "frozen.alert_red_main": "**{project}** is frozen by {who}. Nothing enters, lands or is deployed until a fix has landed"
+    " and was"
+    " delivered well, or {command}.",
+    "thawed.line": "**{project}** is not frozen any more: **{work_item}** at {sha} was delivered well. It was frozen by {who}"
+    " since"
+    " {since}. Deploys that waited need a new confirm.",
+    "revert.title": "Revert {work_item}: {title}",
+    "revert.what": "Take back what {work_item} ({title}) brought to the default branch.",
+    "revert.range": "Its commits are those after {first} up to and including {last}: git log {first}..{last} lists them.",
+    "revert.merge": "It came as the merge commit {sha}: git revert -m 1 {sha} takes it back.",
+    "revert.commit": "It is in the default branch at commit {sha}; find which commits up to there are its own.",
+    "revert.how": "Revert exactly these commits (git revert, newest first) on top of the current default branch, and change"
+    " nothing"
+    " else. Where later work builds on them, keep that work running. The folder docs/work-items/{work_item} may stay.",
+    "revert.started": "**{work_item}**, made by {by}, takes this back. It goes through the line as a fix.",
+    # cards, processes, landings, branches as evidence (park evidence is plain)
+    "card.gone": "The card was deleted or archived. A resume takes the task on without it; STOP ends it.",
+    "card.closed": "{by} moved the card to a closed column. A resume takes the task on, and the card shows its status again; STOP"
+    " ends it.",
+    "card.unexplained": "The card was moved, and the board does not tell by whom. Nothing was done about it, and the card"
+    " shows the task's status again: to decide something, move it once more.",
+    "card.unexplained_idle": "The card was moved, and the board does not tell by whom. Nothing was done: move it once more.",
+    "survivor.name": "process {pid} ({name}, start time {started})",
+    "survivor.parked": "It could not be ended: {processes}. The working copy is not used while it lives.",
+    "survivor.resume": "{work_item} is not resumed, this still lives: {processes}. End it by hand, then resume again.",
+    "survivor.stopped": "**{work_item}** is cancelled, but this could not be ended: {processes}. The working copy stays"
+    " until it is gone; that is tried again and again.",
+    "survivor.left": "**{work_item}** has ended, but this could not: {processes}. The working copy stays until it is gone; that"
+    " is tried again and again.",
+    "landing.conflict": "The branch conflicts with the default branch at {base}.",
+    "landing.land_red": "The tests fail on the branch put onto the default branch at {base}.",
+    "landing.conflicting": "Conflicting files:",
+    "landing.files": "Files that both changed:",
+    "landing.culprits": "Landed since the branch was cut, and touching the same files: {names}.",
+    "landing.output": "The end of the output:",
+    "branch.moved": "Somebody pushed to {branch} ({old} → {new}). The push is kept; the task goes back to development's gate:"
+    " tests, then review. Nothing is counted.",
+    "branch.forced": "{branch} was forced from {old} to {new}. Both are kept; put it right, or resume to go on from the"
+    " pushed commit.",
+    "branch.gone": "{branch} was removed from the forge; it stood at {old}. A resume pushes it again.",
+    "pull.merged_outside": "merged by {by} as {sha}",
+    "pull.closed": "Pull request {number} was closed without being merged, by {by}. A resume opens it again; STOP ends the task.",
     # pull request, request, evidence
     "pr.issue": "Issue: {link}",
     "pr.task": "Task: {work_item} · branch {branch}",
@@ -153,7 +251,8 @@ TEXTS: Mapping[str, str] = {
     " not pass.",
     "gate.deploy-staging": "`09-staging.md` in the artefact folder begins with YAML front matter: `verdict: ok` or"
     " `verdict: fail`, and `findings:`. The branch must then land on the default branch with green tests.",
-    "gate.deploy": "The deploy must succeed.",
+    "gate.deploy": "The deploy must succeed. The verdict is `verdict: success` or `verdict: fail` in YAML front matter, at the"
+    " beginning of your last message or of `10-deploy.md` in the artefact folder. A missing or unreadable verdict does not pass.",
     "gate.none": "Nothing is left to pass.",
     # parks (plain)
     "park.retries-exhausted": "it came back too often or failed too often for the same cause",
@@ -175,6 +274,11 @@ TEXTS: Mapping[str, str] = {
     # why (plain)
     "why.since": "since {moment} ({duration})",
     "why.done": "Nothing more happens to it: it has been done {since}.",
+    "why.watched": "It is done {since}. What it brought, {sha}, is watched in production until {moment}: {probes} probes so"
+    " far, the"
+    " last {bad} of them bad.",
+    "why.degraded": "It is done {since}, but what it brought, {sha}, does badly in production: {detail}. A later good deploy ends"
+    " that; {fix} lets a mending task pass, {revert} takes this one back.",
     "why.cancelled": "Nothing more happens to it: it has been cancelled {since}. Moving its card to To Analyse starts it anew.",
     "why.stopping": "STOP was asked for {since}; it is carried out as soon as what must not be cut in half has ended.",
     "why.parked": "Parked {since}: {reason}. {evidence}",
@@ -214,10 +318,35 @@ TEXTS: Mapping[str, str] = {
     "why.landing": "It waits to be landed {since}, as number {position} in the queue. Its tests run on the current default"
     " branch first.",
     "why.landing_unplaced": "It waits to be landed {since}.",
+    # the merge train (plain)
+    "train.held": "It conflicts with {holder}, which stands before it in the train, in {files}. It is put onto the default branch"
+    " again when that one has landed or left.",
+    "train.testing": "Being tested now: {names}, one put onto the other.",
+    "train.dirty": "The repository's checked-out working tree has uncommitted changes: commit or stash them to let it land.",
+    "train.refused": "The forge refuses the push to the default branch: {detail}",
+    "train.unbuildable": "The branch cannot be put onto the default branch: {detail}",
+    "train.no_verdict.timeout": "The test command did not end in time on this task's branch put onto the default branch, as"
+    " often as"
+    " was tried. Nothing is held against the task.",
+    "train.no_verdict.infra": "The test command could not be run on this task's branch put onto the default branch, as often"
+    " as was"
+    " tried. Nothing is held against the task.",
+    "train.red_main": "The default branch itself fails its test command at {sha}. Nobody is blamed. Until it is mended nothing"
+    " lands"
+    " but a fix (orch fix TASK), or a push of somebody else's.",
     "why.merge": "The daemon lands nothing in this project: pull request {number} waits for a person or the forge to"
     " merge it {since}.",
+    "no_ci": "No CI reported anything about {sha} within {duration}. Silence is never green: see whether the CI runs for this"
+    " branch and posts statuses, then resume.",
+    "why.deploy_turn": "Its deploy is decided and waits for the repo's one deploy slot {since}.",
     "why.confirm": "Its deploy waits for a person {since}. To deploy, move the card to Confirm Deploy or run {confirm}; to"
     " decline, move it to Rejected.",
+    "why.deploy_behind": "{name} is being deployed {since}; after that it is this one's turn.",
+    "why.deploy_asking": "What its deploy would change is being read; then a person is asked.",
+    "why.deploy_again": "Its deploy asked to be tried again: try {next} begins at {moment}, all of it ends by {deadline}. STOP"
+    " acts at once.",
+    "why.deploying_until": "Its deploy has been going {since} (try {tries}). It goes on when that ends, by {deadline} at the"
+    " latest.",
     "why.deploying": "Its deploy has been going {since}. It goes on when that ends.",
     "why.nothing": "It waits for nothing; the daemon takes it on by itself.",
     # what a person can do now (plain)
@@ -231,5 +360,6 @@ TEXTS: Mapping[str, str] = {
     "action.confirm": "It waits for a decision on the deploy: move the card to Confirm Deploy, or to Rejected to decline.",
     "action.merge": "It waits for its pull request to be merged; STOP ends it.",
     "action.working": "It goes on by itself; STOP ends it.",
+    "action.deploy_turn": "Its deploy is decided and waits for its turn; STOP ends it.",
     "action.deploying": "Its deploy is going; it goes on by itself when that ends.",
 }

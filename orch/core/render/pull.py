@@ -5,32 +5,34 @@ pull request, where a forge would act on them, exact and fenced in the request f
 """
 
 from collections.abc import Sequence
+from difflib import unified_diff
 
 from orch.core.ids import Sha
 from orch.core.model import Run, RunKind, Task, Usage
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_cost, render_duration, render_tokens, tokens_in
-from orch.core.render.quote import code, fenced, inline, link, plain, quoted
+from orch.core.render.quote import code, cut, fenced, inline, link, plain, quoted
 from orch.core.stages import Stage, is_terminal
 
 RUNS_MAX = 30
 TITLE_MAX = 200
 REQUEST_MAX = 100_000
 EVIDENCE_MAX = 12_000
+DIFFED_MAX = 60_000
 
 
 def render_pr_title(task: Task, wip: bool) -> str:
     """``SHOP-12: title``, with ``WIP:`` before it until the review passes (a forge then refuses to merge it)."""
-    return f"{'WIP: ' if wip else ''}{plain(task.work_item, 40)}: {plain(task.title, TITLE_MAX)}"
+    return f"{'WIP: ' if wip else ''}{plain(task.work_item, 40)}: {plain(task.title_now, TITLE_MAX)}"
 
 
 def render_pr_body(task: Task, language: str) -> str:
     """The pull request's text, kept from the card."""
     lines = [say(language, "pr.task", work_item=inline(task.work_item, 40), branch=code(task.branch))]
     if task.url:
-        lines.insert(0, say(language, "pr.issue", link=link(task.title, task.url)))
-    if task.description.strip():
-        told = f"{say(language, 'pr.description')}\n\n{quoted(task.description, 8000)}"
+        lines.insert(0, say(language, "pr.issue", link=link(task.title_now, task.url)))
+    if task.description_now.strip():
+        told = f"{say(language, 'pr.description')}\n\n{quoted(task.description_now, 8000)}"
     else:
         told = say(language, "pr.no_description")
     return "\n\n".join(("  \n".join(lines), told, say(language, "pr.footer")))
@@ -104,17 +106,33 @@ def render_request(task: Task, language: str) -> str:
     ]
     if task.url:
         ids.append(f"- {say(language, 'request.url')}: {link(plain(task.url, 300), task.url)}")
-    described = task.description if task.description.strip() else say(language, "request.empty")
+    described = task.description_now if task.description_now.strip() else say(language, "request.empty")
     parts = (
         f"# {plain(task.work_item, 40)}",
         "\n".join(ids),
         say(language, "request.note"),
         f"## {say(language, 'request.title')}",
-        fenced(task.title, 2000),
+        fenced(task.title_now, 2000),
         f"## {say(language, 'request.description')}",
         fenced(described, REQUEST_MAX),
     )
     return "\n\n".join(parts) + "\n"
+
+
+def render_card_diff(task: Task) -> str:
+    """What was changed on the card since the task was started, as a unified diff of title and text; empty for nothing."""
+    parts = (("title", task.title, task.title_now), ("description", task.description, task.description_now))
+    lines = [
+        line
+        for name, old, new in parts
+        for line in unified_diff(_lines(old), _lines(new), f"{name} at the start", f"{name} now", lineterm="")
+    ]
+    return cut("\n".join(lines), REQUEST_MAX)
+
+
+def _lines(text: str) -> list[str]:
+    """Return the lines of a text that is cut first: to compare very long ones takes very long."""
+    return text[:DIFFED_MAX].splitlines()
 
 
 def render_gate(stage: Stage, language: str) -> str:

@@ -17,6 +17,7 @@ _ACTIONS = {
     Awaiting.INPUT: "input",
     Awaiting.CONFIRM: "confirm",
     Awaiting.MERGE: "merge",
+    Awaiting.DEPLOY_TURN: "deploy_turn",
     Awaiting.DEPLOYING: "deploying",
 }
 

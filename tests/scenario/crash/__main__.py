@@ -18,7 +18,7 @@ from random import Random
 from typing import final
 
 from tests.scenario.crash.daemon import make_place
-from tests.scenario.crash.plans import STORY_NAMES, random_lives
+from tests.scenario.crash.plans import RANDOM_NAMES, random_lives, random_person
 from tests.scenario.crash.story import Report, play
 
 
@@ -64,7 +64,7 @@ class Tally:
         lines += [
             "-" * 32,
             f"{self.crashes} crashes in {self.stories} stories, {time.monotonic() - self.began:.0f} s",
-            f"failpoints died at: {len(set(STORY_NAMES) & self.deaths.keys())} of {len(STORY_NAMES)}",
+            f"failpoints died at: {len(set(RANDOM_NAMES) & self.deaths.keys())} of {len(RANDOM_NAMES)}",
             f"ready after a start: median {ready[len(ready) // 2]:.2f} s, "
             f"99 % {ready[int(len(ready) * 0.99)]:.2f} s, most {ready[-1]:.2f} s",
             f"requests without an answer: {self.unanswered}",
@@ -81,7 +81,9 @@ def tell_story(tally: Tally, seed: int, number: int, most: int) -> None:
     folder = Path(tempfile.mkdtemp(prefix="orch-crash-"))
     report: Report | str
     try:
-        report = play(make_place(folder), random_lives(Random(f"{seed}/{number}"), most))
+        random = Random(f"{seed}/{number}")
+        person = random_person(random)
+        report = play(make_place(folder), random_lives(random, most), person=person)
     except AssertionError as error:
         report = f"{error}"
     tally.add(number, report, folder)
@@ -92,7 +94,7 @@ def tell_story(tally: Tally, seed: int, number: int, most: int) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.scenario.crash", description=__doc__)
     parser.add_argument("--crashes", type=int, default=1000, help="how often the daemon is to die, at least")
-    parser.add_argument("--lives", type=int, default=8, help="how often it dies in one story, at most")
+    parser.add_argument("--lives", type=int, default=16, help="how often it dies in one story, at most")
     parser.add_argument("--workers", type=int, default=2, help="stories at the same time")
     parser.add_argument("--seed", type=int, default=None, help="what the lives are drawn with")
     options = parser.parse_args()

@@ -42,6 +42,11 @@ def commit(message: str) -> None:
         subprocess.run(["git", "commit", "--quiet", "-m", message], check=True, stdin=subprocess.DEVNULL)
 
 
+def is_committed(part: Path, text: str) -> bool:
+    shown = subprocess.run(["git", "show", f"HEAD:{part}"], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+    return shown.stdout == text and "again" not in text
+
+
 def wait_for_go(witness: Path, folder: Path) -> None:
     """Leave half of the work, say so, and go on when told to."""
     write(folder, "notes.md", "half of the work\n")
@@ -74,6 +79,8 @@ def main() -> None:
             write(Path("parts"), part.name, f"task: {task}\n{needs}\n{state}")
         elif STILL_A_DRAFT in prompt:
             part.write_text(text.replace(DRAFT, FINAL), encoding="utf-8")
+        elif is_committed(part, text):  # an earlier task of the issue was stopped too late: its part is in main
+            write(Path("parts"), part.name, f"{text}again: yes\n")
         commit(f"{task}: write the part")
     elif role == "reviewer":
         draft = DRAFT in text

@@ -46,6 +46,10 @@ class Place:
         return self.folder / "data"
 
     @property
+    def config(self) -> Path:
+        return self.folder / "orch.toml"
+
+    @property
     def witness(self) -> Path:
         return self.folder / "witness"
 
@@ -55,7 +59,7 @@ class Place:
 
 
 def make_place(folder: Path) -> Place:
-    """Make the repository (bare, every move of a branch in its log), and a folder for the agents' witness."""
+    """Make the repository (bare, every move of a branch in its log), the configuration, and a folder for the agents' witness."""
     place = Place(folder)
     place.witness.mkdir(parents=True)
     source = make_repo(folder / "source", files={"check.py": (HERE / "check.py").read_text(encoding="utf-8")})
@@ -66,7 +70,26 @@ def make_place(folder: Path) -> Place:
     start.parent.mkdir(parents=True, exist_ok=True)
     if not start.exists():
         start.write_text(f"{'0' * 40} {source.tip()} Ada <ada@example.org> 1700000000 +0000\tthe beginning\n", encoding="utf-8")
+    place.config.write_text(_configuration(place), encoding="utf-8")
     return place
+
+
+def _configuration(place: Place) -> str:
+    """Return the registry of the story's one project. The sandbox would hide the witness from the agents: it is off."""
+    python = [sys.executable, "-I", "-S"]
+    check, agent, deploy = [*python, "check.py"], [*python, str(HERE / "agent.py")], [*python, str(HERE / "deploy.py")]
+    roles = ("analyst", "architect", "developer", "reviewer", "tester")
+    lines = [
+        'sandbox = "off"',
+        "[[projects]]",
+        'name = "crash"',
+        'prefix = "CRASH"',
+        f"repo = {json.dumps(str(place.repo))}",
+        f"test_command = {json.dumps(check)}",
+        f"deploy = {{ staging_command = {json.dumps(check)}, command = {json.dumps([*deploy, str(place.witness)])} }}",
+        *(f'roles.{role} = {{ agent = "command", command = {json.dumps([*agent, str(place.witness)])} }}' for role in roles),
+    ]
+    return "\n".join(lines) + "\n"
 
 
 @final
@@ -93,10 +116,7 @@ class Daemon:
         self._connection: http.client.HTTPConnection | None = None
         self._token = ""
         self.began = time.monotonic()
-        check = f"{sys.executable} -I -S check.py"
-        agent = f"{sys.executable} -I -S {HERE / 'agent.py'} {place.witness}"
-        options = ["--repo", str(place.repo), "--test", check, "--agent", "command", "--agent-command", agent]
-        options += ["--name", "crash", "--prefix", "CRASH", "--port", "0", "--data-dir", str(place.data)]
+        options = ["--config", str(place.config), "--port", "0", "--data-dir", str(place.data)]
         environ = {name: value for name, value in os.environ.items() if not name.startswith("ORCH_")}
         environ |= {VARIABLE: failpoint} if failpoint else {}
         with place.log.open("ab") as log:

@@ -4,6 +4,7 @@ Owns: what must be true however often the daemon died. Rule: it asks nothing of 
 accepted more than the database.
 """
 
+import json
 import sqlite3
 import subprocess
 import sys
@@ -41,7 +42,7 @@ JOBS = {
 """What a task takes, by whether its first plan is rejected and its first draft sent back: a crash adds no job to it."""
 
 TABLES = (
-    *("task", "transition", "job", "run", "inbox", "outbox", "intent"),
+    *("task", "transition", "job", "run", "inbox", "outbox", "intent", "deploy"),
     *("local_issue", "local_activity", "local_comment", "local_pull"),
 )
 
@@ -61,7 +62,18 @@ class Judge:
             self._depends = [tuple(row) for row in connection.execute("SELECT issue, on_issue FROM dependency")]
 
     def faults(self) -> list[str]:
-        parts = (self._ledger, self._tasks, self._main, self._pulls, self._jobs, self._queues, self._comments, self._world)
+        parts = (
+            self._ledger,
+            self._tasks,
+            self._stops,
+            self._main,
+            self._pulls,
+            self._jobs,
+            self._queues,
+            self._comments,
+            self._deploys,
+            self._world,
+        )
         return [fault for part in parts for fault in part()]
 
     # -------------------------------------------------------------------------------------------- what was accepted
@@ -80,21 +92,34 @@ class Judge:
                         yield f"the dependency of {key} on {on} was accepted and is lost"
                 case ("move", key, status):
                     made = [m["id"] for m in moves if (m["issue"], m["target"], m["ours"]) == (key, status, 0)]
-                    if len(made) != 1 or made[0] not in self._handled:
+                    if len(made) < self._person.accepted.count(line) or not self._handled.issuperset(made):
                         yield f"the move of {key} to {status} was accepted: made {made}, handled {self._handled & set(made)}"
                 case ("comment", key, text):
                     texts = [c["text"] for c in self._tables["local_comment"] if c["issue"] == key and not c["ours"]]
                     if texts.count(text) != 1:
                         yield f"the comment on {key} was accepted and is there {texts.count(text)} times"
                 case ("approve", key, shown):
-                    causes = self._causes(self._task(key)["row"])
-                    if causes["approved"] != 1:
-                        yield f"the approval of {key} at {shown[:7]} was accepted; approvals in its history: {causes['approved']}"
+                    told = self._told(key, "approved")
+                    if told.count(shown[:12]) != 1:
+                        yield f"the approval of {key} at {shown[:7]} was accepted; approvals in its history: {told}"
+                case ("confirm", key, shown):
+                    told = self._told(key, "deploy-confirmed")
+                    if told.count(shown[:12]) != 1:
+                        yield f"the confirm of {key} at {shown[:7]} was accepted; confirms in its history: {told}"
                 case _:
                     yield f"the ledger has a line that nobody can judge: {line}"
 
-    def _task(self, issue: str) -> dict[str, Any]:
-        return next(task for task in self._tables["task"] if task["issue"] == issue)
+    def _told(self, issue: str, cause: str) -> list[str]:
+        """Return what was decided about the issue's tasks, as their history tells it."""
+        rows = {task["row"] for task in self._tables["task"] if task["issue_base"] == issue}
+        return [line["detail"] for line in self._tables["transition"] if line["task"] in rows and line["cause"] == cause]
+
+    def _kept(self) -> list[dict[str, Any]]:
+        """Return the tasks that were not stopped."""
+        return [task for task in self._tables["task"] if task["stage"] != "cancelled"]
+
+    def _stopped(self) -> list[dict[str, Any]]:
+        return [task for task in self._tables["task"] if task["stage"] == "cancelled"]
 
     def _causes(self, row: int) -> Counter[str]:
         return Counter(line["cause"] for line in self._tables["transition"] if line["task"] == row)
@@ -106,12 +131,12 @@ class Judge:
 
     def _tasks(self) -> Iterator[str]:
         """One task per issue, done, and every decision in its history once."""
-        titles = sorted(task["title"] for task in self._tables["task"])
+        titles = sorted(task["title"] for task in self._kept())
         if titles != sorted(wish.title for wish in self._person.wishes):
             yield f"the tasks are {titles}"
         if len(self._tables["local_issue"]) != len(self._person.wishes):
             yield f"the board has {len(self._tables['local_issue'])} issues"
-        for task in self._tables["task"]:
+        for task in self._kept():
             causes, wish = self._causes(task["row"]), self._wish(task)
             if (task["stage"], task["park_reason"]) != ("done", None):
                 yield f"{task['work_item']} is at {task['stage']}, parked: {task['park_reason']}"
@@ -120,10 +145,35 @@ class Judge:
             if told != wanted:
                 yield f"{task['work_item']}: its history tells {told}, not {wanted}"
 
+    def _stops(self) -> Iterator[str]:
+        """What was stopped is stopped once, whole, kept in the mirror, and out of the way of its successor."""
+        for task in self._stopped():
+            name, causes = task["work_item"], self._causes(task["row"])
+            if not self._wish(task).stop_at:
+                yield f"{name} was stopped by nobody"
+            if (causes["stopped"], task["swept"]) != (1, 1):
+                yield f"{name}: stopped {causes['stopped']} times, cleaned up: {task['swept']}"
+            names = (task["issue"], name, task["branch"])
+            if not all("#cancelled-" in each for each in names):
+                yield f"{name}: its names are still {names}"
+            if causes["landed"] != int(task["landed"] is not None):
+                yield f"{name}: landed as {task['landed']}, its history tells {causes['landed']} landings"
+            late = [
+                run["id"] for run in self._tables["run"] if run["task"] == task["row"] and run["started_at"] > task["finished_at"]
+            ]
+            if late:
+                yield f"{name}: these runs were begun after its end: {late}"
+            jobs = Counter(job["state"] for job in self._tables["job"] if job["task"] == task["row"])
+            if jobs["queued"] or jobs["running"]:
+                yield f"{name}: its jobs are {dict(jobs)}"
+        for number in Counter(task["issue_base"] for task in self._stopped()).values():
+            if number > 1:
+                yield f"a task was stopped {number} times"
+
     def _jobs(self) -> Iterator[str]:
         """No job is left or was begun anew: a run that was cut off goes on as a continuation of the same job."""
         runs = [run for run in self._tables["run"] if run["kind"] == "agent"]
-        for task in self._tables["task"]:
+        for task in self._kept():
             jobs = [job for job in self._tables["job"] if job["task"] == task["row"]]
             made = Counter((job["stage"], job["role"]) for job in jobs)
             if dict(made) != JOBS[self._wish(task).reject]:
@@ -131,6 +181,8 @@ class Judge:
         for job in self._tables["job"]:
             mine = [run for run in runs if run["job"] == job["id"]]
             cut_off = [run for run in mine if run["detail"] == INTERRUPTED]
+            if job["task"] in {task["row"] for task in self._stopped()}:
+                continue
             if job["state"] != "done":
                 yield f"job {job['id']} ({job['role']}) is {job['state']}"
             if [run["outcome"] for run in mine if run not in cut_off] != ["succeeded"]:
@@ -156,9 +208,13 @@ class Judge:
         for before, after in pairwise(values):
             if self._repo.git("merge-base", before, after, check=False) != before:
                 yield f"main was taken back from {before[:7]} to {after[:7]}"
-        landed = [task["landed"] for task in self._tables["task"]]
-        if sorted(values[1:]) != sorted(str(sha) for sha in landed):
-            yield f"main was moved to {[v[:7] for v in values[1:]]}; the tasks landed as {[str(sha)[:7] for sha in landed]}"
+        landings = [candidate["sha"] for candidate in self._landings()]
+        if sorted(values[1:]) != sorted(landings) and not self._restored:
+            yield f"main was moved to {[v[:7] for v in values[1:]]}; the landings are {[sha[:7] for sha in landings]}"
+        for task in self._tables["task"]:
+            sha = task["landed"]
+            if sha is not None and self._repo.git("merge-base", sha, values[-1], check=False) != sha:
+                yield f"{task['work_item']} landed as {sha[:7]}, which is not in main"
         if self._repo.tip("refs/heads/main") != values[-1]:
             yield "main is not where its log says"
         yield from (fault for value in values for fault in self._value(value))
@@ -179,7 +235,7 @@ class Judge:
 
     def _content(self, tip: str) -> Iterator[str]:
         tree = self._repo.tree(tip)
-        for task in self._tables["task"]:
+        for task in self._kept():
             plan = tree.get(f"docs/work-items/{task['work_item']}/01-brd.md", "")
             wanted = "the second plan" if self._wish(task).reject else "the first plan"
             if wanted not in plan or f"parts/{task['work_item']}.txt" not in tree:
@@ -187,12 +243,14 @@ class Judge:
 
     def _pulls(self) -> Iterator[str]:
         """One pull request per task, merged as what landed; no task branch is left; every good run is archived."""
+        wanted: list[tuple[str, int, str, str | None]] = []
         for task in self._tables["task"]:
-            pulls = [(p["number"], p["state"], p["merged"]) for p in self._tables["local_pull"] if p["branch"] == task["branch"]]
-            if pulls != [(task["pr_number"], "merged", task["landed"])]:
-                yield f"{task['work_item']}: #{task['pr_number']} landed as {task['landed']}; pull requests: {pulls}"
-        if len(self._tables["local_pull"]) != len(self._tables["task"]):
-            yield f"there are {len(self._tables['local_pull'])} pull requests"
+            if task["pr_number"] is not None or task["stage"] != "cancelled":
+                state = "closed" if task["landed"] is None else "merged"
+                wanted.append((task["branch_base"], task["pr_number"], state, task["landed"]))
+        pulls = [(p["branch"], p["number"], p["state"], p["merged"]) for p in self._tables["local_pull"]]
+        if sorted(pulls) != sorted(wanted):
+            yield f"the pull requests are {pulls}, not {wanted}"
         heads = self._repo.git("for-each-ref", "--format=%(refname)", "refs/heads/").splitlines()
         if heads != ["refs/heads/main"]:
             yield f"branches are left: {heads}"
@@ -209,12 +267,39 @@ class Judge:
             left = [(row["id"], row["state"], row["error"]) for row in self._tables[name] if row["state"] not in ("done", "void")]
             if left:
                 yield f"the {name} has {left}"
-        intents = Counter((intent["task"], intent["state"]) for intent in self._tables["intent"])
+        landed = Counter(row for candidate in self._landings() for row, _ in candidate["members"])
         for task in self._tables["task"]:
-            if intents[task["row"], "done"] != 1 and not self._restored:
-                yield f"{task['work_item']}: its intents are {dict(intents)}"
-        if any(state == "open" for _, state in intents):
-            yield f"an intent is open: {dict(intents)}"
+            if landed[task["row"]] != int(task["landed"] is not None) and not self._restored:
+                yield f"{task['work_item']} is a member of {landed[task['row']]} landings, and landed as {task['landed']}"
+        left = [intent["id"] for intent in self._tables["intent"] if intent["state"] == "open"]
+        if left:
+            yield f"these intents are open: {left}"
+
+    def _landings(self) -> list[dict[str, Any]]:
+        """Return the candidates that landed."""
+        done = [intent for intent in self._tables["intent"] if (intent["kind"], intent["state"]) == ("land", "done")]
+        return [json.loads(intent["candidate"]) for intent in done]
+
+    # -------------------------------------------------------------------------------------------- deploys
+
+    def _deploys(self) -> Iterator[str]:
+        """Each deploy was executed once and to its end, one after the other, never backwards; what is done is deployed."""
+        rows = sorted(self._tables["deploy"], key=lambda row: int(row["id"]))
+        wrong = [(row["id"], row["state"], row["detail"]) for row in rows if row["state"] != "succeeded"]
+        if wrong:
+            yield f"these deploys did not succeed: {wrong}"
+        witness = self._place.witness / "deploys"
+        said = witness.read_text(encoding="utf-8").splitlines() if witness.exists() else []
+        shas = [str(row["sha"]) for row in rows]
+        wanted = [f"{word} {sha}" for sha in shas for word in ("begins", "ends")]
+        if [" ".join(line.split(" ")[:2]) for line in said] != wanted and not self._restored:
+            yield f"the deploys are {[sha[:7] for sha in shas]}; what was executed: {said}"
+        for before, after in pairwise(shas):
+            if self._repo.git("merge-base", before, after, check=False) != before:
+                yield f"{after[:7]} was deployed after {before[:7]}"
+        for task in self._kept():
+            if not any(self._repo.git("merge-base", task["landed"], sha, check=False) == task["landed"] for sha in shas):
+                yield f"{task['work_item']} is done and was never deployed"
 
     def _comments(self) -> Iterator[str]:
         """What the outbox calls delivered stands on the board, once."""

@@ -1,12 +1,14 @@
 """The person of the crash story, who works over HTTP and trusts nothing but an answer.
 
-Owns: what the person wants (two issues, a rejection, three approvals), and the ledger of what was accepted. Rule: whatever was
-answered 2xx is never asked again, and must be seen; what had no answer is asked again only when the board does not show it.
+Owns: what the person wants (three issues, a rejection, a STOP and a new start, approvals), and the ledger of what was accepted.
+Rule: whatever was answered 2xx is never asked again, and must be seen; what had no answer is asked again only when the board does
+not show it.
 """
 
 from dataclasses import dataclass, field
 from typing import Any, final
 
+from orch.core.stages import ORDER, Stage
 from orch.core.statuses import DEFAULT_NAMES, Status
 from tests.scenario.crash.daemon import Answer, Daemon, StoryError
 
@@ -16,13 +18,17 @@ REASON = "Count per person, not in total."
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
-    """One issue. *after* waits for the issue of that title; *by_card* approves by moving the card, else by the API."""
+    """One issue. *after* waits for the issue of that title; *by_card* approves by moving the card, else by the API.
+
+    *stop_at*: it is stopped as soon as it is seen at that stage or past it, and started again from nothing.
+    """
 
     title: str
     body: str
     after: str = ""
     reject: bool = False
     by_card: bool = False
+    stop_at: str = ""
 
 
 FIRST = Wish(
@@ -32,7 +38,8 @@ FIRST = Wish(
     by_card=True,
 )
 SECOND = Wish(title="Write the second part", body="The second part builds on the first one.\n\nneeds: {after}", after=FIRST.title)
-STORY = (FIRST, SECOND)
+THIRD = Wish(title="Write a part, then again", body="Nobody wanted this one yet; somebody will.", stop_at="review")
+STORY = (FIRST, SECOND, THIRD)
 
 
 @final
@@ -52,7 +59,7 @@ class Person:
         if not seen.good:
             return False
         issues = {str(issue["title"]): issue for issue in seen.body["issues"]}
-        tasks = {str(task["issue"]): task for task in seen.body["tasks"]}
+        tasks = {str(task["issue"]): task for task in seen.body["tasks"] if task["stage"] != "cancelled"}
         self.stages = {title: str(tasks[issues[title]["id"]]["stage"]) for title in issues if issues[title]["id"] in tasks}
         for wish in self.wishes:
             issue = issues.get(wish.title)
@@ -63,11 +70,15 @@ class Person:
                 return False
         for wish in self.wishes:
             issue, task = issues[wish.title], tasks[issues[wish.title]["id"]]
+            if self._is_to_stop(daemon, wish, str(issue["id"]), task):
+                continue
             if task["parked"]:
                 raise StoryError(f"{task['id']} is parked: {task['parked']}")
             if task["awaiting"] == "approval" and issue["status"] == "in_review":
                 self._decide(daemon, wish, str(issue["id"]), task)
-        return all(stage == "done" for stage in self.stages.values()) and _is_told(daemon)
+            if task["awaiting"] == "confirm" and issue["status"] == "awaiting_deploy":
+                self._confirm(daemon, wish, str(issue["id"]), task)
+        return all(self.stages.get(wish.title) == "done" for wish in self.wishes) and _is_told(daemon)
 
     # -------------------------------------------------------------------------------------------- wishes
 
@@ -86,8 +97,21 @@ class Person:
             return False
         if task is not None:
             return True
-        self._move(daemon, key, "to_analyse")
+        card = daemon.ask("GET", f"/board/issues/{key}")
+        if card.good:
+            again = bool(wish.stop_at) and _moves(card, "stop") > 0
+            self._move(daemon, key, "to_analyse", card, times=2 if again else 1)
         return False
+
+    def _is_to_stop(self, daemon: Daemon, wish: Wish, key: str, task: Any) -> bool:
+        """Stop what is to be stopped once it has come far enough; say whether that is still to come or just happened."""
+        if not wish.stop_at or ORDER.index(Stage(task["stage"])) < ORDER.index(Stage(wish.stop_at)):
+            return False
+        card = daemon.ask("GET", f"/board/issues/{key}")
+        if not card.good or _moves(card, "stop"):
+            return not card.good
+        self._move(daemon, key, "stop", card)
+        return True
 
     def _is_declared(self, daemon: Daemon, key: str, on: str) -> bool:
         seen = daemon.ask("GET", "/deps")
@@ -108,13 +132,24 @@ class Person:
         card = daemon.ask("GET", f"/board/issues/{key}")
         if not card.good:
             return
-        if wish.reject and not _moved(card, "rejected"):
+        if wish.reject and not _moves(card, "rejected"):
             if self._commented(daemon, key, card):
                 self._move(daemon, key, "rejected", card)
         elif wish.by_card:
             self._move(daemon, key, "approved", card)
         else:
             self._approve(daemon, task)
+
+    def _confirm(self, daemon: Daemon, wish: Wish, key: str, task: Any) -> None:
+        """Confirm the deploy of what is shown; an answer that never came is found out by what the task awaits."""
+        if wish.by_card:
+            self._move(daemon, key, "confirm_deploy")
+            return
+        line = ("confirm", key, str(task["shown"]))
+        if line in self.accepted:
+            raise StoryError(f"lost: the confirm of {task['id']} was accepted")
+        if self._send(daemon, f"/tasks/{task['id']}/confirm-deploy", shown=task["shown"]).good:
+            self.accepted.append(line)
 
     def _approve(self, daemon: Daemon, task: Any) -> None:
         line = ("approve", str(task["issue"]), str(task["shown"]))
@@ -132,15 +167,16 @@ class Person:
             self.accepted.append(("comment", key, REASON))
         return False
 
-    def _move(self, daemon: Daemon, key: str, status: str, card: Answer | None = None) -> None:
-        """Move the card unless the board shows that it was moved."""
+    def _move(self, daemon: Daemon, key: str, status: str, card: Answer | None = None, *, times: int = 1) -> None:
+        """Move the card unless the board shows that it was moved there *times* times."""
         card = card or daemon.ask("GET", f"/board/issues/{key}")
-        if not card.good or _moved(card, status):
+        if not card.good or _moves(card, status) >= times:
             return
-        if ("move", key, status) in self.accepted:
+        line = ("move", key, status)
+        if self.accepted.count(line) >= times:
             raise StoryError(f"lost: the move of {key} to {status} was accepted and the board does not show it")
         if self._send(daemon, f"/board/issues/{key}/move", status=status).good:
-            self.accepted.append(("move", key, status))
+            self.accepted.append(line)
 
     def _send(self, daemon: Daemon, path: str, **body: str) -> Answer:
         answer = daemon.ask("POST", path, body)
@@ -157,7 +193,7 @@ def _is_told(daemon: Daemon) -> bool:
     return queue.good and not queue.body["outbox"]["pending"]
 
 
-def _moved(card: Answer, status: str) -> bool:
-    """Say whether a person has moved the card; a board that nobody has read yet shows keys in the place of names."""
+def _moves(card: Answer, status: str) -> int:
+    """Count a person's moves of the card; a board that nobody has read yet shows keys in the place of names."""
     names = {status, DEFAULT_NAMES[Status(status)]}
-    return any(entry["to"] in names and not entry["ours"] for entry in card.body["activity"])
+    return sum(entry["to"] in names and not entry["ours"] for entry in card.body["activity"])

@@ -64,7 +64,7 @@ class TestOutbox(EveryFailpoint):
 
 
 class TestLanding(EveryFailpoint):
-    areas = ("landing", "candidate", "main", "intent")
+    areas = ("landing", "check", "candidate", "main", "intent")
 
 
 def test_every_failpoint_of_the_story_belongs_to_one_class() -> None:
