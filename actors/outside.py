@@ -39,14 +39,16 @@ class Outside:
         """By task: for which head and which main it is known that main does not hold it."""
 
     async def look(self) -> Sha:
-        """Fetch, record what others did, and return the default branch's tip. Raises ExternalError, StoreError."""
+        """Fetch, record what others did, and return the default branch's tip as fetched. Raises ExternalError, StoreError.
+
+        The store's main is another one afterwards where a landing was recorded meanwhile: then it is to be looked again.
+        """
         room = self._room
-        before = await room.world.store.read(self._quiet)
+        before, known = await room.world.store.read(lambda tx: (self._quiet(tx), tx.load_repo(room.name).main))
         tip = await room.services.mirror.fetch()
         hit("landing.fetched")
-        known = (await room.world.store.read(lambda tx: tx.load_repo(room.name))).main
         merged = await self._merged(list(before.values()), tip, thorough=known != tip)
-        hints = await room.world.store.transact(lambda tx: self._record(tx, tip, merged))
+        hints = await room.world.store.transact(lambda tx: self._record(tx, tip, known, merged))
         for each in hints:
             send_hints(room.router, each)
             if each.task is not None:
@@ -90,9 +92,14 @@ class Outside:
         built = await self._room.services.mirror.build_chain(ChainSpec(base=tip, members=(member,), style=style))
         return bool(built.chain.links) and built.chain.tree(1) == built.chain.base_tree
 
-    def _record(self, tx: Tx, tip: Sha, merged: Mapping[TaskRow, Sha]) -> list[Hints]:
-        """Inside the transaction: remember main, and take on the tasks that it holds by somebody else's doing."""
+    def _record(self, tx: Tx, tip: Sha, known: Sha | None, merged: Mapping[TaskRow, Sha]) -> list[Hints]:
+        """Inside the transaction: remember main, and take on the tasks that it holds by somebody else's doing.
+
+        Where a landing was recorded during the fetch (main is not *known* any more) what was fetched may be older than that.
+        """
         repo, context, hints = tx.load_repo(self._room.name), self._room.world.context(self._room.name), []
+        if repo.main not in (known, tip):
+            return []
         if repo.main != tip:
             tx.save_repo(replace(repo, main=tip))
         landing = landing_members(tx.open_intents(self._room.name))

@@ -131,7 +131,8 @@ class TrainShell:
 
     async def _try_round(self) -> None:
         try:
-            self._again |= await self._round()
+            more = await self._round()
+            self._again = self._again or more  # it may have been set while the round was held
         except (ExternalError, StoreError, LeaseLost) as error:
             self._failures += 1
             _log.warning("no round", repo=self._room.name, error=str(error), failures=self._failures)
@@ -205,6 +206,8 @@ class TrainShell:
 
     async def _plan(self, base: Sha) -> bool:
         look = await self._room.world.store.read(self._look)
+        if look.repo.main != base:  # a landing was recorded meanwhile: queue and base are of different moments
+            return True
         train = recall(look.row, self._slots)
         built = await self._build(look, base, train)
         if not look.open_intent and (gone := [each for each in built.left_out if each.broken or each.after is None]):

@@ -97,6 +97,26 @@ async def test_L2_a_task_that_comes_later_cancels_no_run_and_is_tested_beside_it
         await audit(it)
 
 
+async def test_a_hint_that_comes_during_a_round_is_not_lost() -> None:
+    async with line(NO_CI, limits=make_limits(test_slots=2)) as it:
+        warm = await enqueue(it, {"warm.py": "x\n"})
+        hint(it)
+        await until_landed(it, warm)
+        await it.settle(5)
+        it.commands.seconds = 100
+        first = await enqueue(it, {"first.py": "x\n"})
+        gate = it.faults.hold_next("mirror.build_candidate")
+        hint(it)
+        await gate.reached.wait()
+        second = await enqueue(it, {"second.py": "x\n"})
+        hint(it)
+        await it.settle()
+        gate.open()
+        await it.settle(1)
+        assert await running(it) == [[first], [first, second]]
+        await until_landed(it, first, second)
+
+
 async def test_the_chain_behind_a_landed_prefix_keeps_its_run() -> None:
     """What is tested behind the prefix that lands is the same tree afterwards: its verdict counts."""
     async with line(NO_CI, limits=make_limits(test_slots=2)) as it:

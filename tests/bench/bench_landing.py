@@ -30,7 +30,7 @@ from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.messages import CommandReport, CommandVerdict, LandingHint
 from orch.core.model import Awaiting, LandStyle
 from orch.daemon import make_adapters, make_configuration, make_plan
-from orch.ports import CandidateMember, ChainSpec
+from orch.ports import CandidateMember, ChainSpec, Mirror
 from orch.wiring import Connections, Ground, build_world
 from tests.bench import harness
 from tests.bench.bench_spawn import quantile
@@ -59,7 +59,7 @@ class Green:
 class TimedMirror:
     """A mirror whose working copies are timed."""
 
-    def __init__(self, inner: GitMirror) -> None:
+    def __init__(self, inner: Mirror) -> None:
         self._inner = inner
         self.copies = harness.Stopwatch()
 
@@ -149,7 +149,7 @@ async def _land(world: World, supervisor: Supervisor, row: TaskRow) -> None:
     await world.store.transact(enter)
     supervisor.repo(DEMO).tell(LandingHint())
     while (await world.store.read(lambda tx: tx.load_task(row).landed)) is None:  # type: ignore[union-attr] # noqa: ASYNC110
-        await anyio.sleep(0.001)
+        await anyio.sleep(0.005)
 
 
 async def chains(here: Path, bare: Repo, person: Repo) -> dict[LandStyle, float]:
@@ -192,4 +192,4 @@ async def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 20)
+    anyio.run(main, int(sys.argv[1]) if len(sys.argv) > 1 else 10)
