@@ -93,3 +93,19 @@ async def test_a_given_home_stays(tmp_path: Path) -> None:
 @pytest.mark.parametrize("code", [-signal.SIGKILL, -signal.SIGTERM, -signal.SIGHUP])
 def test_a_kill_from_outside_is_nobodys_fault(code: int) -> None:
     assert verdict_of(ProcessEnd(ending="exited", exit_code=code, stderr_tail="", seconds=1.0)) is CommandVerdict.INFRA
+
+
+def test_what_a_verdict_depends_on_beside_the_tree_changes_with_the_programs_the_path_and_the_sandbox(tmp_path: Path) -> None:
+    program = tmp_path / "check"
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+
+    def tools(path: str = str(tmp_path), *, sandboxed: bool = False, command: str = "check") -> str:
+        commands = ProjectCommands(ProcessTree(), source={"PATH": path}, sandboxed=sandboxed)
+        return commands.toolchain((command, "-x"), ())
+
+    before = tools()
+    assert tools() == before
+    assert len({before, tools(f"{tmp_path}:/bin"), tools(sandboxed=True), tools(command="nowhere"), tools(command="./own")}) == 5
+    program.write_text("#!/bin/sh\nexit 1\n")
+    assert tools() != before

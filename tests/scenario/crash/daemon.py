@@ -58,7 +58,7 @@ class Place:
         return self.folder / "daemon.log"
 
 
-def make_place(folder: Path) -> Place:
+def make_place(folder: Path, *, deploys: bool = True) -> Place:
     """Make the repository (bare, every move of a branch in its log), the configuration, and a folder for the agents' witness."""
     place = Place(folder)
     place.witness.mkdir(parents=True)
@@ -70,11 +70,11 @@ def make_place(folder: Path) -> Place:
     start.parent.mkdir(parents=True, exist_ok=True)
     if not start.exists():
         start.write_text(f"{'0' * 40} {source.tip()} Ada <ada@example.org> 1700000000 +0000\tthe beginning\n", encoding="utf-8")
-    place.config.write_text(_configuration(place), encoding="utf-8")
+    place.config.write_text(_configuration(place, deploys=deploys), encoding="utf-8")
     return place
 
 
-def _configuration(place: Place) -> str:
+def _configuration(place: Place, *, deploys: bool) -> str:
     """Return the registry of the story's one project. The sandbox would hide the witness from the agents: it is off."""
     python = [sys.executable, "-I", "-S"]
     check, agent, deploy = [*python, "check.py"], [*python, str(HERE / "agent.py")], [*python, str(HERE / "deploy.py")]
@@ -86,7 +86,11 @@ def _configuration(place: Place) -> str:
         'prefix = "CRASH"',
         f"repo = {json.dumps(str(place.repo))}",
         f"test_command = {json.dumps(check)}",
-        f"deploy = {{ staging_command = {json.dumps(check)}, command = {json.dumps([*deploy, str(place.witness)])} }}",
+        *(
+            [f"deploy = {{ staging_command = {json.dumps(check)}, command = {json.dumps([*deploy, str(place.witness)])} }}"]
+            if deploys
+            else []
+        ),
         *(f'roles.{role} = {{ agent = "command", command = {json.dumps([*agent, str(place.witness)])} }}' for role in roles),
     ]
     return "\n".join(lines) + "\n"

@@ -12,7 +12,7 @@ import pytest
 from orch.adapters.backup import MANIFEST
 from orch.core.stages import ORDER, Stage
 from tests.scenario.crash.daemon import POLL_S, Daemon, Place, make_place
-from tests.scenario.crash.person import Person
+from tests.scenario.crash.person import FIRST, SECOND, Person
 from tests.scenario.crash.plans import BACKUP
 from tests.scenario.crash.story import play
 
@@ -53,8 +53,11 @@ def command(*words: str) -> subprocess.CompletedProcess[str]:
     ],
 )
 def test_G10_a_restored_backup_finishes_the_story_and_doubles_nothing(tmp_path: Path, taken_at: str, lost_at: str) -> None:
-    """Between backup and loss the daemon goes on: it pushes the task's branch, or even lands it."""
-    place, person, backup = make_place(tmp_path / "story"), Person(), tmp_path / "backup"
+    """Between backup and loss the daemon goes on: it pushes the task's branch, or even lands it.
+
+    Without staging: a report that is written anew after the restore would conflict with the one that has landed.
+    """
+    place, person, backup = make_place(tmp_path / "story", deploys=False), Person(wishes=(FIRST, SECOND)), tmp_path / "backup"
     daemon = Daemon(place)
     try:
         live_until(daemon, person, taken_at)
@@ -77,7 +80,7 @@ def test_G10_a_restored_backup_finishes_the_story_and_doubles_nothing(tmp_path: 
 
 
 def test_the_command_writes_a_backup_and_says_what_is_in_it(tmp_path: Path) -> None:
-    place, person, backup = make_place(tmp_path / "story"), Person(), tmp_path / "backup"
+    place, person, backup = make_place(tmp_path / "story", deploys=False), Person(wishes=(FIRST, SECOND)), tmp_path / "backup"
     daemon = Daemon(place)
     try:
         live_until(daemon, person, "architecture")
@@ -95,7 +98,7 @@ def test_the_command_writes_a_backup_and_says_what_is_in_it(tmp_path: Path) -> N
 
 @pytest.mark.parametrize("name", BACKUP)
 def test_G10_a_backup_that_was_cut_off_counts_for_nothing_and_hurts_nothing(tmp_path: Path, name: str) -> None:
-    place, person, backup = make_place(tmp_path / "story"), Person(), tmp_path / "backup"
+    place, person, backup = make_place(tmp_path / "story", deploys=False), Person(wishes=(FIRST, SECOND)), tmp_path / "backup"
     daemon = Daemon(place, failpoint=f"{name}:1")
     try:
         live_until(daemon, person, "architecture")
