@@ -15,8 +15,8 @@ from orch.core.model import Limits, Project
 from orch.core.room import Free, Resource, shortages
 from orch.core.stages import Role
 
-GIT_MIN = (2, 38)
-"""The first git with ``merge-tree --write-tree``, by which candidates are built."""
+GIT_MIN = (2, 39)
+"""The oldest git that candidates are known to be built with: ``merge-tree --write-tree --stdin``."""
 
 
 class Level(StrEnum):

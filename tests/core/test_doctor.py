@@ -48,7 +48,7 @@ CASES: list[Case] = [
         {},
         [(OK, "configuration"), (WARNING, "configuration.warning"), (FAULT, "configuration.refused")],
     ),
-    (judge_versions, ("3.11.7", "git version 2.38.0"), {}, [(OK, "versions")]),
+    (judge_versions, ("3.11.7", "git version 2.39.0"), {}, [(OK, "versions")]),
     (judge_versions, ("3.11.7", "git version 2.37.9"), {}, [(FAULT, "versions.old_git")]),
     (judge_versions, ("3.11.7", None), {}, [(FAULT, "versions.no_git")]),
     (judge_user, (), {"is_root": True, "name": "root"}, [(WARNING, "user.root")]),

@@ -166,4 +166,4 @@ def test_old_and_missing_git_are_faults_and_the_rest_is_still_told(place: Place,
     (tools / "git").chmod(0o755)
     code, found = place.examine()
     assert (code, levels(found["versions"])) == (1, ["fault"])
-    assert "2.38" in found["versions"][0]["do"]
+    assert "2.39" in found["versions"][0]["do"]

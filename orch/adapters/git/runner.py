@@ -194,7 +194,7 @@ class Git:
     ) -> None:
         found = executable or shutil.which("git")
         if not found:
-            raise ConfigError("git was not found on PATH: install git 2.38 or newer")
+            raise ConfigError("git was not found on PATH: install git 2.39 or newer")
         self._program = str(Path(found).absolute())
         self.identity = identity or Identity()
         self._timeout_s = timeout_s

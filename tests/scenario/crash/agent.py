@@ -42,9 +42,12 @@ def commit(message: str) -> None:
         subprocess.run(["git", "commit", "--quiet", "-m", message], check=True, stdin=subprocess.DEVNULL)
 
 
-def is_committed(part: Path, text: str) -> bool:
-    shown = subprocess.run(["git", "show", f"HEAD:{part}"], check=False, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-    return shown.stdout == text and "again" not in text
+def is_second() -> bool:
+    """Say whether the issue had a task before: its branch then carries a number."""
+    shown = subprocess.run(
+        ["git", "branch", "--show-current"], check=True, stdin=subprocess.DEVNULL, capture_output=True, text=True
+    )
+    return shown.stdout.strip().endswith("-2")
 
 
 def wait_for_go(witness: Path, folder: Path) -> None:
@@ -79,7 +82,7 @@ def main() -> None:
             write(Path("parts"), part.name, f"task: {task}\n{needs}\n{state}")
         elif STILL_A_DRAFT in prompt:
             part.write_text(text.replace(DRAFT, FINAL), encoding="utf-8")
-        elif is_committed(part, text):  # an earlier task of the issue was stopped too late: its part is in main
+        elif is_second() and "again" not in text:  # an earlier task of the issue was stopped too late: its part is in main
             write(Path("parts"), part.name, f"{text}again: yes\n")
         commit(f"{task}: write the part")
     elif role == "reviewer":
