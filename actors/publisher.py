@@ -96,7 +96,8 @@ class Publisher(Actor[PublisherMessage]):
             case TaskTouched() | RunTouched():
                 self._dirty.add(message.task)
             case RepoTouched(turns=True):
-                self._dirty |= await self._in_line(message.project)
+                waiting = await self._in_line(message.project)
+                self._dirty |= waiting
             case RepoTouched():
                 for viewer in self._viewers:
                     viewer.begin_again()

@@ -6,8 +6,10 @@ that stand still could go on, and the notice that a hook is switched off. Does n
 
 Desired properties: everything a hook could have told is found within one interval; a service that does not answer costs one
 attempt per interval and holds up no other project; two looks at once do no harm.
-Design: every project is polled by a child task, one at a time per project; what it finds goes on as the same messages that hooks
-lead to. The time of the last poll that was read to its end is kept in the store; the next one reaches a little behind it.
+Design: every project is polled by a child task, one at a time per project; what it finds goes on the way that hooks go. Changed
+cards become rows of the inbox in the transaction that keeps the time of the poll, so that neither a full mailbox nor a death
+loses what the next poll would not find again; it reaches only a little behind this one. The forge is asked about each task that
+has a branch, and what it says is compared with the task: nothing about it is remembered.
 Races we accept: something changes behind a poll's back: the next one sees it.
 """
 
@@ -18,6 +20,7 @@ from functools import partial
 from typing import assert_never, final
 
 from actors.actor import Actor
+from actors.intake import look_again
 from actors.mailbox import Mailbox
 from actors.world import Router, Services, World
 from orch.core.errors import ExternalError, StoreError
@@ -27,6 +30,7 @@ from orch.core.messages import (
     CiSilent,
     EvidenceRead,
     ForgeChanged,
+    InboxHint,
     IssueChanged,
     LandingHint,
     PollEnded,
@@ -68,8 +72,6 @@ class Known:
     """When each live task's card was last asked for by name."""
     gone: set[IssueId] = field(default_factory=set)
     """Those of them that were told to be gone."""
-    pulls: dict[int, PullRequestState] = field(default_factory=dict)
-    """What was last told of each pull request."""
     polling: bool = False
     signs: HookSigns = HookSigns()
     polls: int = 0
@@ -157,19 +159,26 @@ class Reconciler(Actor[ReconcilerMessage]):
     # -------------------------------------------------------------------------------------------- the board
 
     async def _poll_board(self, services: Services, known: Known) -> None:
-        """Read what changed since the last poll that was read to its end; each card goes on as a changed issue."""
+        """Read what changed since the last poll that was read to its end; each such card is to be looked at again."""
         name, began = services.project.name, self._world.clock.now()
         repo = await self._world.store.read(lambda tx: tx.load_repo(name))
         since = repo.polled_at or repo.baseline_at
-        issues = await services.board.fetch_changed(None if since is None else since - OVERLAP)
+        if since is None:
+            return  # the repo's actor has not met the board yet: what stands on it then counts as handled
+        issues = await services.board.fetch_changed(since - OVERLAP)
         changed = [issue for issue in issues if known.seen.get(issue.id) != issue.updated_at]
+
+        def work(tx: Tx) -> None:
+            for issue in reversed(changed):
+                look_again(tx, name, issue.id, began)
+            tx.save_repo(replace(tx.load_repo(name), polled_at=began))
+
+        await self._world.store.transact(work)
         known.seen = {issue.id: issue.updated_at for issue in issues}
-        for issue in reversed(changed):
-            self._router.repo(name).tell(IssueChanged(issue=issue.id))
+        self._router.intake.tell(InboxHint())
         if repo.polled_at is not None:
             known.found += len(changed)
             self._heed_hooks(services, known, [issue.updated_at for issue in changed], began)
-        await self._world.store.transact(lambda tx: tx.save_repo(replace(tx.load_repo(name), polled_at=began)))
         await self._look_for_cards(services, known, {issue.id for issue in issues}, began)
 
     async def _look_for_cards(self, services: Services, known: Known, listed: set[IssueId], now: datetime) -> None:
@@ -196,30 +205,31 @@ class Reconciler(Actor[ReconcilerMessage]):
 
     # -------------------------------------------------------------------------------------------- the forge
 
-    async def _poll_forge(self, services: Services, known: Known) -> None:
+    async def _poll_forge(self, services: Services, _: Known) -> None:
         """Look at the pull requests and statuses of our branches; main itself is the repo actor's to fetch."""
         name = services.project.name
         tasks = await self._world.store.read(lambda tx: tx.list_tasks(project=name, live=True))
-        since = None if known.at is None else known.at - OVERLAP
-        for pull in await services.forge.list_pull_requests(since=since):
-            if known.pulls.get(pull.number) is not pull.state:
-                known.pulls[pull.number] = pull.state
-                self._tell_pull(pull, tasks)
+        tasks = [task for task in tasks if task.code_head is not None and task.landed is None and task.park is None]
+        pulls = await services.forge.list_pull_requests(PullRequestState.OPEN) if tasks else []
+        opened = {pull.branch: pull for pull in pulls}
         for task in tasks:
-            await self._look_at_task(services, task)
+            await self._look_at_pull(services, task, opened.get(task.branch))
+            await self._look_at_statuses(services, task)
         self._router.repo(name).tell(LandingHint())
 
-    def _tell_pull(self, pull: PullRequest, tasks: list[Task]) -> None:
-        """Tell a pull request's task what became of it; one that was merged shows in the default branch."""
-        task = next((each for each in tasks if each.branch == pull.branch), None)
-        if task is None:
+    async def _look_at_pull(self, services: Services, task: Task, opened: PullRequest | None) -> None:
+        """Tell the task what became of its pull request; one that was merged shows in the default branch."""
+        if task.pr_number is None:
+            if opened is not None:
+                self._router.task(task.row).tell(PullRequestOpened(number=opened.number, url=opened.url))
             return
-        if task.pr_number is None and pull.state is PullRequestState.OPEN:
-            self._router.task(task.row).tell(PullRequestOpened(number=pull.number, url=pull.url))
-        if task.pr_number == pull.number and pull.state is PullRequestState.CLOSED:
+        if opened is not None and opened.number == task.pr_number:
+            return
+        pull = await services.forge.fetch_pull_request(task.pr_number)
+        if pull is not None and pull.state is PullRequestState.CLOSED:
             self._router.task(task.row).tell(PullRequestClosed(number=pull.number))
 
-    async def _look_at_task(self, services: Services, task: Task) -> None:
+    async def _look_at_statuses(self, services: Services, task: Task) -> None:
         """Read the CI's statuses where the task waits for them."""
         if services.project.ci is not CiSource.FORGE or task.stage is not Stage.DEVELOPMENT or task.code_head is None:
             return
@@ -239,9 +249,9 @@ class Reconciler(Actor[ReconcilerMessage]):
             task = self._match(tasks, changed.branch, changed.sha)
             if task is not None:
                 pull = await services.forge.find_pull_request(task.branch)
-                if pull is not None:
-                    self._tell_pull(pull, tasks)
-                await self._look_at_task(services, task)
+                opened = pull if pull is not None and pull.state is PullRequestState.OPEN else None
+                await self._look_at_pull(services, task, opened)
+                await self._look_at_statuses(services, task)
             await self._world.store.transact(partial(_mark, row=changed.inbox))
         except (ExternalError, StoreError) as error:  # the row stays: the intake sends it again
             _log.warning("branch unread", repo=changed.project, branch=changed.branch, error=str(error))

@@ -28,7 +28,7 @@ from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, sen
 from actors.sweep import sweep
 from actors.world import Router, World
 from orch.core import decide_branch, decide_control, decide_evidence, decide_person, decide_task, reconcile, resuming
-from orch.core.effects import RequeueJob
+from orch.core.effects import PushBranch, ReopenPullRequest, RequeueJob
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import RunId, Sha, TaskRow
 from orch.core.landing import landing_members
@@ -161,7 +161,7 @@ class TaskActor(Actor[TaskMessage]):
             case LandingRefused():
                 await self._decide(lambda _, context, task: decide_evidence.landing_refused(context, task, message))
             case PullRequestClosed():
-                await self._decide(lambda _, context, task: decide_branch.pull_request_closed(context, task, message))
+                await self._decide(lambda tx, context, task: _pull_closed(tx, context, task, message))
             case MergedOutside():
                 await self._decide(lambda _, context, task: decide_branch.merged_outside(context, task, message))
             case BranchMoved():
@@ -501,7 +501,20 @@ def _cause_cleared(tx: Tx, context: Context, task: Task) -> Decided:
     return resuming.cause_cleared(context, task, active=active, job=newest[-1] if newest else None)
 
 
+def _is_to_be_put_back(tx: Tx, task: Task, effect: type[PushBranch | ReopenPullRequest]) -> bool:
+    """Say whether what a resume puts back has not reached the forge yet: that it was away there says nothing new."""
+    return any(row.kind == effect.__name__ for row in tx.list_outbox(state=RowState.PENDING, task=task.row))
+
+
+def _pull_closed(tx: Tx, context: Context, task: Task, closed: PullRequestClosed) -> Decided:
+    if _is_to_be_put_back(tx, task, ReopenPullRequest):
+        return Decided(task=task)
+    return decide_branch.pull_request_closed(context, task, closed)
+
+
 def _branch_moved(tx: Tx, context: Context, task: Task, moved: BranchMoved) -> Decided:
+    if moved.new is None and _is_to_be_put_back(tx, task, PushBranch):
+        return Decided(task=task)
     job = tx.active_job(task.row)
     running = job is not None and job.state is JobState.RUNNING
     return decide_branch.branch_moved(context, task, moved, running=running)

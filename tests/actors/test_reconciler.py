@@ -4,16 +4,18 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
+import anyio
 import pytest
 
 from orch.core.errors import TransientError
 from orch.core.ids import ActivityId, IssueId, UserId
+from orch.core.messages import Decision
 from orch.core.model import Activity, Awaiting, CiSource, CiState, CommitStatus, ParkReason, PullRequestState
 from orch.core.reconcile import OVERLAP
 from orch.core.stages import Stage
 from orch.ports import BranchEvent
 from tests.builders import DEMO, make_limits, make_project
-from tests.fakes.line import BODY, Line, line, tx_task
+from tests.fakes.line import BODY, Ground, Line, line, running, tx_task
 
 POLL_S = 60.0
 REMOTE = make_project(board="plane", forge="gitea", ci=CiSource.FORGE)
@@ -150,6 +152,21 @@ async def test_a_hook_that_tells_of_nothing_is_said_within_two_polls_and_taken_b
         assert "webhook is switched off" not in str(it.supervisor.vitals().notices)
 
 
+async def test_G10_a_change_that_a_poll_saw_survives_a_death_before_it_was_looked_at() -> None:
+    """It is an hour old: the next poll, which reaches a little behind this one, would not see it again."""
+    async with Ground(REMOTE, limits=LIMITS) as ground:
+        async with running(ground) as it:
+            name = await add(it)
+            await it.settle(POLL_S + 1)
+        await move_unheard(it, name, "to_analyse")
+        await anyio.sleep(3600)
+        async with running(ground) as it:
+            looked_at = it.faults.hold_next("board.fetch_activities")
+            await looked_at.reached.wait()
+        async with running(ground) as it:
+            await it.until(lambda tx: tx_task(tx, name).stage is Stage.ANALYSIS, within_s=2 * POLL_S)
+
+
 # ------------------------------------------------------------------------------------------------ the forge
 
 
@@ -196,6 +213,29 @@ async def test_a_pull_request_that_a_person_closed_parks_its_task() -> None:
         task = await it.until_parked(name, within_s=POLL_S + 1)
         assert task.park is not None
         assert task.park.reason is ParkReason.PR_CLOSED
+
+
+async def test_a_resume_is_not_undone_by_a_poll_that_comes_before_the_reopening() -> None:
+    async with line(REMOTE, limits=LIMITS) as it:
+        name = await start(it)
+        await developed(it, name)
+        await it.settle(POLL_S + 1)
+        number = (await it.task(name)).pr_number
+        assert number is not None
+
+        def close(tx: Any) -> None:
+            tx.save_pull_request(replace(tx.load_pull_request(DEMO, number), state=PullRequestState.CLOSED))
+
+        await it.write(close)
+        await it.until_parked(name, within_s=POLL_S + 1)
+        reopening = it.faults.hold_next("forge.edit_pull_request")
+        await it.decide(name, Decision.RESUME)
+        await reopening.reached.wait()
+        await it.settle(2 * POLL_S)
+        assert (await it.task(name)).park is None
+        reopening.open()
+        await it.settle(2 * POLL_S)
+        assert (await it.task(name)).park is None
 
 
 async def test_a_hook_about_a_branch_is_handled_by_looking_at_the_forge_at_once() -> None:

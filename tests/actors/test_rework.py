@@ -236,6 +236,25 @@ async def test_a_branch_that_was_removed_is_pushed_again_by_a_resume() -> None:
         await it.until_stage(name, Stage.DONE)
 
 
+async def test_a_resume_is_not_undone_by_a_look_that_comes_before_the_branch_is_pushed_again() -> None:
+    async with line() as it:
+        name = await at_review(it)
+        task = await it.task(name)
+        assert task.head is not None
+        del it.repository.branches[task.branch]
+        gone = BranchMoved(old=task.head, new=None, forced=True)
+        await tell(it, name, gone)
+        await it.until_parked(name)
+        pushing = it.faults.hold_next("mirror.push_branch")
+        await it.decide(name, Decision.RESUME)
+        await pushing.reached.wait()
+        await tell(it, name, gone)
+        await it.settle(1)
+        assert (await it.task(name)).park is None
+        pushing.open()
+        await it.until_stage(name, Stage.DONE)
+
+
 async def test_a_pull_request_that_is_closed_parks_and_is_open_again_after_a_resume() -> None:
     async with line() as it:
         name = await at_review(it)

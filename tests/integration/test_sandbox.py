@@ -163,9 +163,10 @@ async def test_G13_no_secret_is_found_by_looking_everywhere(scene: Scene, attemp
 
 async def test_G13_the_environment_of_the_daemon_is_out_of_sight(scene: Scene, attempt: Try) -> None:
     daemon = subprocess.Popen(["sleep", "60"], env={"ORCH_PLANE_TOKEN": CANARY, "PATH": os.environ["PATH"]})  # noqa: ASYNC220
+    through = "/proc/*/root"
     try:
         _, said = await attempt(
-            f"cat /proc/{daemon.pid}/environ /proc/*/environ /proc/*/root/proc/{daemon.pid}/environ | tr '\\0' ' '; "
+            f"cat /proc/{daemon.pid}/environ /proc/*/environ {through}/proc/{daemon.pid}/environ | tr '\\0' ' '; "
             f"kill -0 {daemon.pid} && echo SEEN; kill -9 {daemon.pid} && echo KILLED; true"
         )
         assert CANARY not in said

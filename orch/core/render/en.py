@@ -260,7 +260,7 @@ TEXTS: Mapping[str, str] = {
     "park.budget": "its budget is used up",
     "park.no-ci-reported": "no CI result was reported for its head",
     "park.pull-request-closed": "its pull request was closed without being merged",
-    "park.branch-forced": "someone forced its branch to another commit",
+    "park.branch-forced": "someone forced its branch to another commit, or removed it",
     "park.replay-conflict": "a person's push and the agent's work conflict; both are archived",
     "park.issue-gone": "its card was deleted, archived or closed",
     "park.dependency-cycle": "it waits for itself through its dependencies",

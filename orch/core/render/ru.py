@@ -260,7 +260,7 @@ TEXTS: Mapping[str, str] = {
     "park.budget": "бюджет исчерпан",
     "park.no-ci-reported": "для её коммита не пришёл результат CI",
     "park.pull-request-closed": "её pull request закрыт без слияния",
-    "park.branch-forced": "кто-то принудительно переписал её ветку",
+    "park.branch-forced": "кто-то принудительно переписал её ветку или удалил её",
     "park.replay-conflict": "коммиты человека и работа агента конфликтуют; и то и другое в архиве",
     "park.issue-gone": "её карточка удалена, в архиве или закрыта",
     "park.dependency-cycle": "через зависимости она ждёт сама себя",
