@@ -2,7 +2,8 @@
 
 Everything is real: store, mirror, pushes to a bare repository, a working copy per test; the test command alone answers green at
 once. A figure is from the moment in which a task stands in the queue to the moment in which its landing is recorded, without what
-its working copy took (told apart: it is the test's, and a project with a large tree pays for it whatever lands).
+its working copy took (told apart: it is the test's, and a project with a large tree pays for it whatever lands). The next task
+enters when the landing before it has come to rest: its branch is deleted, the train has looked again.
 Baseline: a bare ``git push`` of one commit to the same repository. The goal is 100 ms beyond the test command.
 Run: ``python -m tests.bench.bench_landing [ROUNDS]``.
 """
@@ -28,7 +29,7 @@ from orch.adapters.store import SqliteStore
 from orch.cli.options import ServeOptions
 from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.messages import CommandReport, CommandVerdict, LandingHint
-from orch.core.model import Awaiting, LandStyle
+from orch.core.model import Awaiting, LandStyle, RowState
 from orch.daemon import make_adapters, make_configuration, make_plan
 from orch.ports import CandidateMember, ChainSpec, Mirror
 from orch.wiring import Connections, Ground, build_world
@@ -38,6 +39,7 @@ from tests.gitrepo import Repo, make_bare, make_repo, remote_of
 from tests.scenario.queued import Wanted, place
 
 FILES = 10_000
+REST_S = 0.3
 CHAIN = 16
 DEMO = ProjectName("demo")
 
@@ -135,6 +137,7 @@ async def landings(here: Path, bare: Repo, person: Repo, rounds: int) -> tuple[l
                 took, copied = time.perf_counter() - began, timed.copies.seconds - before
                 overhead.append(took - copied)
                 copies.append(copied)
+                await _rest(world)
             group.cancel_scope.cancel()
     return overhead, copies
 
@@ -150,6 +153,13 @@ async def _land(world: World, supervisor: Supervisor, row: TaskRow) -> None:
     supervisor.repo(DEMO).tell(LandingHint())
     while (await world.store.read(lambda tx: tx.load_task(row).landed)) is None:  # type: ignore[union-attr] # noqa: ASYNC110
         await anyio.sleep(0.005)
+
+
+async def _rest(world: World) -> None:
+    """Wait until everything that follows a landing is done."""
+    while await world.store.read(lambda tx: tx.list_outbox(state=RowState.PENDING)):  # noqa: ASYNC110
+        await anyio.sleep(0.01)
+    await anyio.sleep(REST_S)
 
 
 async def chains(here: Path, bare: Repo, person: Repo) -> dict[LandStyle, float]:

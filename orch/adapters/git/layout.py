@@ -104,7 +104,7 @@ def read_ref(git_dir: Path, name: str) -> Sha | None:
     loose = read_inside(git_dir, name)
     if loose is not None:
         return _sha(loose.strip())
-    return _packed(git_dir).get(name)
+    return list_packed(git_dir).get(name)
 
 
 def read_head(git_dir: Path) -> tuple[str | None, Sha | None]:
@@ -120,7 +120,7 @@ def read_head(git_dir: Path) -> tuple[str | None, Sha | None]:
 
 def list_tips(git_dir: Path, limit: int = 32) -> list[Sha]:
     """Return up to *limit* different commits that branches and the stash of an agent's repository stand on."""
-    tips = [sha for name, sha in _packed(git_dir).items() if name.startswith("refs/heads/") or name == "refs/stash"]
+    tips = [sha for name, sha in list_packed(git_dir).items() if name.startswith("refs/heads/") or name == "refs/stash"]
     names = ["refs/stash"]
     for folder, folders, files in os.walk(git_dir / "refs" / "heads"):
         folders[:] = folders[:limit]
@@ -131,7 +131,8 @@ def list_tips(git_dir: Path, limit: int = 32) -> list[Sha]:
     return list(dict.fromkeys(tips))[:limit]
 
 
-def _packed(git_dir: Path) -> dict[str, Sha]:
+def list_packed(git_dir: Path) -> dict[str, Sha]:
+    """Return the refs that git has packed; a loose one of the same name is newer."""
     found: dict[str, Sha] = {}
     for line in (read_inside(git_dir, "packed-refs", _PACKED_LIMIT) or b"").splitlines():
         sha_text, _, name = line.partition(b" ")

@@ -2,7 +2,8 @@
 
 Owns: fetching, candidates, the two kinds of push, and reading branches. Does not own: decisions, or any agent's repository.
 Design: the remote's branches are kept under ``refs/remotes/origin/*`` and the mirror has no branch of its own, so no local
-ref can be mistaken for what the remote said; the remote is named by URL at every call and no remote is configured.
+ref can be mistaken for what the remote said; the remote is named by URL at every call and no remote is configured. A fetch
+first asks what stands there, and ends with that where all is known: most looks find nothing new, and our own pushes are known.
 Races we accept: another pusher may come between our look at the default branch and our push; the push is then refused by
 git (not a descendant) or by the server (old value changed), and the caller plans again.
 """
@@ -23,7 +24,8 @@ from orch.adapters.git import history
 from orch.adapters.git.artefacts import read_branch
 from orch.adapters.git.candidate import ChainBuilder
 from orch.adapters.git.layout import check_ref_part, lay_out, read_ref, remove_tree
-from orch.adapters.git.push import Answer, PushAnswer, ask_tip, push_ref
+from orch.adapters.git.push import Answer, PushAnswer, ask_heads, ask_tip, push_ref
+from orch.adapters.git.refs import list_refs, write_locked
 from orch.adapters.git.runner import Git, Options
 from orch.core.errors import ConfigError, DomainError, PermanentError, StoreError, TransientError
 from orch.core.gates import BranchFacts
@@ -147,11 +149,17 @@ class GitMirror:
         await self.ensure()
         if not fresh:
             async with self._fetching:
-                await self._fetch_into(self.path, self.remote())
+                await self._fetch_what_is_new()
         tip = self.tracked(self.default_branch)
         if tip is None:
             raise self._no_default_branch()
         return tip
+
+    async def _fetch_what_is_new(self) -> None:
+        remote = self.remote()
+        heads = await ask_heads(self.git, remote)
+        if heads != await anyio.to_thread.run_sync(list_refs, self.path, _TRACKING):
+            await self._fetch_into(self.path, remote)
 
     def tracked(self, branch: str) -> Sha | None:
         """Return a remote branch's tip as last fetched."""
@@ -253,10 +261,15 @@ class GitMirror:
         hit("main.pushed")
         tip = await self.remote_tip(self.default_branch)
         if tip == candidate.sha:
+            self._track(self.default_branch, tip)
             return Pushed(result=PushResult.PUSHED)
         if tip != candidate.base:
             return await self._landed_already(candidate, tip)
         return self._refused(answer, tip)
+
+    def _track(self, branch: str, sha: Sha) -> None:
+        """Remember what we have just pushed as the remote's; where that fails, the next fetch finds it."""
+        write_locked(self.path, f"{_TRACKING}/{check_ref_part(branch)}", sha)
 
     async def _landed_already(self, candidate: Candidate, tip: Sha | None) -> Pushed:
         """Say PUSHED when the default branch holds the candidate, whoever pushed it or went on from it; MOVED otherwise."""
@@ -278,6 +291,7 @@ class GitMirror:
         lease = f"{ref}:{parse_sha(expected) if expected else ''}"
         answer = await push_ref(self.git, self.path, self.remote(), f"{parse_sha(sha)}:{ref}", lease=lease)
         if answer.answer is Answer.TAKEN:
+            self._track(branch, sha)
             return Pushed(result=PushResult.PUSHED)
         tip = await self.remote_tip(branch)
         if tip == sha:

@@ -113,12 +113,19 @@ def _tells(line: str) -> bool:
 
 async def ask_tip(git: Git, git_dir: Path | None, remote: GitRemote, ref: str) -> Sha | None:
     """Return what the remote itself says *ref* holds."""
+    return (await _ask(git, git_dir, remote, ref)).get(ref)
+
+
+async def ask_heads(git: Git, remote: GitRemote) -> dict[str, Sha]:
+    """Return every branch of the remote, by its name behind ``refs/heads/``."""
+    top = "refs/heads/"
+    return {name.removeprefix(top): sha for name, sha in (await _ask(git, None, remote, f"{top}*")).items()}
+
+
+async def _ask(git: Git, git_dir: Path | None, remote: GitRemote, pattern: str) -> dict[str, Sha]:
     try:
-        ran = await git.run(git_dir, "ls-remote", "--", remote.url, ref, options=Options(env=remote.env))
+        ran = await git.run(git_dir, "ls-remote", "--", remote.url, pattern, options=Options(env=remote.env))
     except StoreError as error:  # a path that is no repository: the remote's fault, not the mirror's
         raise TransientError("git", "ls-remote", str(error)) from error
-    for line in ran.lines():
-        sha, _, name = line.partition("\t")
-        if name == ref:
-            return parse_sha(sha)
-    return None
+    rows = (line.partition("\t") for line in ran.lines())
+    return {name: parse_sha(sha) for sha, _, name in rows}
