@@ -10,13 +10,15 @@ TESTS ?= tests --ignore=tests/scenario/crash
 CRASHES ?= 1000
 SEEDS ?= 1000
 
-.PHONY: help demo test check bench bench-train crash mutants docs install clean
+.PHONY: help demo test check bench performance reliability bench-train crash mutants docs install clean
 
 help:
 	@echo "make demo   run the whole line on a small sample repository, and prove the result"
 	@echo "make test   run every test but the crashes (TESTS=path for some of them, TESTS=tests/scenario/crash for those)"
 	@echo "make check  lint, format, types, layers"
 	@echo "make bench  run every benchmark and print its figures"
+	@echo "make performance  the same, and write docs/performance.md anew"
+	@echo "make reliability  run every test and write docs/reliability.md anew, with what crash, chaos, sim, mutants and soak left"
 	@echo "make bench-train  play the merge train on a virtual clock against the plain lease (FULL=1 for the whole table, half an hour)"
 	@echo "make crash  kill the daemon CRASHES=$(CRASHES) times at random places, and judge what is left (SEED=n repeats a run)"
 	@echo "make chaos  tell one story with SEEDS=$(SEEDS) fates of its webhooks: the end must be the same"
@@ -40,6 +42,12 @@ bench: $(STAMP)
 		[ -e "$$file" ] || { echo "no benchmarks in tests/bench"; exit 1; }; \
 		name=$$(basename "$$file" .py); echo "== $$name"; $(BIN)/python -m "tests.bench.$$name"; \
 	done
+
+performance: bench
+	@$(BIN)/python -m tests.bench.table
+
+reliability: $(STAMP)
+	@$(BIN)/python -m tests.reliability --workers $(WORKERS)
 
 bench-train: $(STAMP)
 	@$(BIN)/python -m tests.bench.bench_train $(if $(FULL),--full)
@@ -71,4 +79,4 @@ $(STAMP): pyproject.toml
 	@echo "installed."
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench dist build
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .bench .proof dist build

@@ -56,7 +56,13 @@ def report(name: str, rows: Sequence[Row]) -> Path:
         print(f"  {row.name:<{width}} {row.value:>12,.2f} {row.unit:<8}{versus}{ratio}")
     OUT.mkdir(exist_ok=True)
     target = OUT / f"{name}.json"
-    target.write_text(json.dumps([asdict(row) for row in rows], indent=2) + "\n")
+    made = {
+        "bench": name,
+        "machine": machine(),
+        "at": time.strftime("%Y-%m-%d", time.gmtime()),
+        "load": round(os.getloadavg()[0], 1),
+    }
+    target.write_text(json.dumps(made | {"rows": [asdict(row) for row in rows]}, indent=2) + "\n")
     return target
 
 

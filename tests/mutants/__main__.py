@@ -11,9 +11,10 @@ import time
 from pathlib import Path
 
 from tests.mutants.catalogue import MUTANTS, Mutant
+from tests.reliability.proofs import keep
 
 ROOT = Path(__file__).resolve().parents[2]
-LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".bench", "__pycache__", ".*_cache", ".hypothesis", ".orch")
+LEFT_OUT = shutil.ignore_patterns(".git", ".venv", ".bench", ".proof", "__pycache__", ".*_cache", ".hypothesis", ".orch")
 
 
 def caught(mutant: Mutant, tree: Path) -> bool:
@@ -46,6 +47,8 @@ def main(words: list[str]) -> int:
                 f"{number:2}/{len(chosen)} {word} {mutant.keeps:<4} {mutant.name} ({time.monotonic() - begun:.1f} s)", flush=True
             )
     print(f"{len(chosen) - len(survivors)} of {len(chosen)} mutants caught")
+    if not words:
+        keep("mutants", "make mutants", {"mutants": len(chosen), "caught": len(chosen) - len(survivors)}, good=not survivors)
     return 1 if survivors else 0
 
 

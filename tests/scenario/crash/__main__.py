@@ -17,6 +17,7 @@ from pathlib import Path
 from random import Random
 from typing import final
 
+from tests.reliability.proofs import keep
 from tests.scenario.crash.daemon import make_place
 from tests.scenario.crash.plans import RANDOM_NAMES, random_lives, random_person
 from tests.scenario.crash.story import Report, play
@@ -56,6 +57,17 @@ class Tally:
             sys.stdout.write(f"\r{self.crashes}/{self.wanted} crashes, {self.stories} stories, {passed:.0f} s ")
             sys.stdout.write(f"{len(self.faults)} faults")
             sys.stdout.flush()
+
+    def figures(self) -> dict[str, object]:
+        """Return what the page of faults tells of the run."""
+        ready = sorted(self.ready_s) or [0.0]
+        return {
+            "crashes": self.crashes,
+            "stories": self.stories,
+            "failpoints": f"{len(set(RANDOM_NAMES) & self.deaths.keys())} of {len(RANDOM_NAMES)}",
+            "ready_s_median": round(ready[len(ready) // 2], 2),
+            "faults": len(self.faults),
+        }
 
     def table(self) -> str:
         ready = sorted(self.ready_s) or [0.0]
@@ -110,6 +122,7 @@ def main() -> int:
     except KeyboardInterrupt:
         sys.stdout.write("\nstopped: the stories under way were told to their end")
     sys.stdout.write(tally.table() + "\n")
+    keep("crash", "make crash", tally.figures(), good=not tally.faults)
     return 1 if tally.faults else 0
 
 
