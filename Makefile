@@ -9,8 +9,10 @@ TESTS ?= tests --ignore=tests/scenario/crash
 
 CRASHES ?= 1000
 SEEDS ?= 1000
+TASKS_SOAKED ?= 2000
+REAL_SOAKED ?= 60
 
-.PHONY: help demo test check bench performance reliability bench-train crash mutants docs install clean
+.PHONY: screenshots help demo test check bench performance reliability bench-train crash chaos sim soak mutants docs install clean
 
 help:
 	@echo "make demo   run the whole line on a small sample repository, and prove the result"
@@ -22,7 +24,10 @@ help:
 	@echo "make bench-train  play the merge train on a virtual clock against the plain lease (FULL=1 for the whole table, half an hour)"
 	@echo "make crash  kill the daemon CRASHES=$(CRASHES) times at random places, and judge what is left (SEED=n repeats a run)"
 	@echo "make chaos  tell one story with SEEDS=$(SEEDS) fates of its webhooks: the end must be the same"
+	@echo "make sim    let fate loose on the whole daemon in SEEDS=$(SEEDS) worlds on virtual time: every guarantee must hold"
+	@echo "make soak   take TASKS_SOAKED=$(TASKS_SOAKED) tasks to their end on virtual time and REAL_SOAKED=$(REAL_SOAKED) through a real daemon: nothing may grow"
 	@echo "make mutants  switch each safeguard off on a copy of the tree: a test must notice"
+	@echo "make screenshots  take docs/images anew of made-up data (needs chromium; PICTURES='board task' for some of them)"
 	@echo "make docs   write docs/stages.md, docs/messages.md and docs/failpoints.md anew from the code"
 
 demo: $(STAMP)
@@ -58,8 +63,17 @@ crash: $(STAMP)
 chaos: $(STAMP)
 	@$(BIN)/python -m tests.scenario.chaos --seeds $(SEEDS) --workers $(WORKERS)
 
+sim: $(STAMP)
+	@$(BIN)/python -m tests.scenario.sim --seeds $(SEEDS) --workers $(WORKERS)
+
+soak: $(STAMP)
+	@$(BIN)/python -m tests.scenario.soak --tasks $(TASKS_SOAKED) --real $(REAL_SOAKED)
+
 mutants: $(STAMP)
 	@$(BIN)/python -m tests.mutants
+
+screenshots: $(STAMP)
+	@$(BIN)/python -m tests.screenshots $(PICTURES)
 
 docs: $(STAMP)
 	@$(BIN)/python -m tests.architecture.generate

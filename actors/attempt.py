@@ -7,13 +7,14 @@ Races we accept: a crash between push and record leaves our own SHA on the branc
 it stands under ``refs/agents``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
 import anyio
 
+from actors.metering import Meter
 from actors.world import Services, World
 from orch.core.errors import AgentError, ConfigError, ExternalError, LeaseLost, PermanentError, StoreError, TransientError
 from orch.core.ids import RunId, Sha, artefact_dir
@@ -53,6 +54,8 @@ class Assignment:
     job: Job
     task: Task
     session: str | None
+    session_total_usd: float | None = None
+    """What that session had cost by its own reports."""
     continues: RunId | None = None
     since: BoardComment | None = None
     labels: tuple[str, ...] = ()
@@ -90,7 +93,11 @@ def load_assignment(tx: Tx, run: Run) -> Assignment | None:
         session, continues = (begun[-1].session, begun[-1].id) if begun else (None, None)
     labels = process_labels(tx.list_runs(task=task.row))
     survivors = tuple(tx.list_survivors(task.row).get(task.row, ()))
-    return Assignment(run=run, job=job, task=task, session=session, continues=continues, labels=labels, survivors=survivors)
+    total = tx.session_total(task.row, session, before=run.id) if session is not None else None
+    return Assignment(
+        run=run, job=job, task=task, session=session, session_total_usd=total,
+        continues=continues, labels=labels, survivors=survivors,
+    )  # fmt: skip
 
 
 def process_labels(runs: Iterable[Run]) -> tuple[str, ...]:
@@ -98,11 +105,16 @@ def process_labels(runs: Iterable[Run]) -> tuple[str, ...]:
     return tuple(f"{kind}{int(run.id)}" for run in runs for kind in ("", "run-", "setup-"))
 
 
+def _nobody() -> None:
+    """Nobody looks at the figures."""
+
+
 class Attempt:
     """Executes one assignment. ``execute`` never raises for what the agent, git or a service did: that is an outcome."""
 
-    def __init__(self, world: World, services: Services, assignment: Assignment) -> None:
+    def __init__(self, world: World, services: Services, assignment: Assignment, touched: Callable[[], None] = _nobody) -> None:
         self._world = world
+        self._meter = Meter(world, assignment.run, assignment.task, touched)
         self._services = services
         self._project = services.project
         """As it was when the run was claimed: a reload is for the runs after it."""
@@ -156,7 +168,7 @@ class Attempt:
         finally:
             archived = await self._archive()
         ended = self._ended(result, infrastructure=trouble)
-        ended = replace(ended, base=prepared.base, name=prepared.branch, archive=archived)
+        ended = replace(ended, base=prepared.base, name=prepared.branch, archive=archived, stopped_by=self._meter.stopped_by)
         hit("run.archived")
         if self._left():
             return replace(ended, survivors=self._left())
@@ -192,7 +204,10 @@ class Attempt:
         await self._world.store.transact(work)
 
     def _ended(self, result: AgentResult, *, infrastructure: str = "") -> RunEnded:
-        return RunEnded(run=self._it.run.id, attempt=self._it.run.attempt, result=result, infrastructure=infrastructure)
+        run = self._it.run
+        told = {"repo": run.project, "task": self._it.task.work_item, "attempt": int(run.attempt), "run": int(run.id)}
+        _log.info("run ended", **told, action="run", outcome=result.outcome.value, stage=run.stage.value, trouble=infrastructure)
+        return RunEnded(run=run.id, attempt=run.attempt, result=result, infrastructure=infrastructure)
 
     async def _archive(self) -> Sha | None:
         """Keep everything, whatever ended the run; bounded, and shielded from the cancellation that ended it."""
@@ -240,13 +255,16 @@ class Attempt:
         folder = self._world.run_dir(self._it.run.id)
         prompt_path = folder / "prompt.md"
         prompt_path.write_text(prompt, encoding="utf-8", errors="replace")
-        request = self._request(prepared, prompt_path, folder / "output.log")
+        cap = await self._meter.cap(self._settings.max_budget_usd)
+        request = replace(self._request(prepared, prompt_path, folder / "output.log"), budget_left_usd=cap)
         reader = adapter.reader(request)
         try:
             hit("agent.starting")
-            end = await self._world.processes.run(adapter.command(request), reader)
+            end = await self._meter.run(lambda: self._world.processes.run(adapter.command(request), reader), reader)
         except AgentError as error:
             return AgentResult(outcome=Outcome.CRASHED, detail=str(error))
+        if end is None:
+            return self._meter.result(reader)
         result = reader.result(end)
         hit("agent.ended")
         if end.survivors:
@@ -271,7 +289,7 @@ class Attempt:
             settings=self._settings,
             limits=self._world.limits,
             turns_left=self._settings.max_turns,
-            budget_left_usd=self._settings.max_budget_usd,
+            session_total_usd=it.session_total_usd,
             project=self._project.name,
         )
 

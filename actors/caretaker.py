@@ -1,8 +1,9 @@
 """The caretaker: looks after what the daemon itself waits for, and tells everybody when it is there again.
 
 Owns: the regular look at the room, the probe of a store that failed, the alert for a trouble (once), reminders of questions that
-wait, and the question whether what tasks are parked for outside themselves works again. Does not own: what a shortage holds up
-(slots), what follows for a task (``orch.core.resuming``), which reminder is due (``orch.core.reminders``).
+wait, when what is old goes (``retention``), and the question whether what tasks are parked for outside themselves works again.
+Does not own: what a shortage holds up (slots), what follows for a task (``orch.core.resuming``), which reminder is due
+(``orch.core.reminders``).
 
 Desired properties: whatever the daemon waits for, it goes on by itself when that comes; nobody is told twice; an outage costs one
 small question at a time.
@@ -19,6 +20,7 @@ from actors.actor import Actor
 from actors.health import STORE
 from actors.mailbox import Mailbox
 from actors.persist import tell_world
+from actors.retention import tidy
 from actors.world import Router, World
 from orch.core.effects import Alert
 from orch.core.errors import ExternalError, StoreError
@@ -32,6 +34,7 @@ from orch.ports import Tx
 
 LOOK_S = 15.0
 AGAIN_S = 3600.0
+TIDY_S = 3600.0
 """A trouble that came back within this time is not told of again."""
 ASK_S = 60.0
 _log = get_logger("caretaker")
@@ -50,6 +53,7 @@ class Caretaker(Actor[CaretakerMessage]):
         self._router = router
         self._told: dict[str, float] = {}
         self._asking: set[ProjectName] = set()
+        self._tidied: float | None = None
         self._reminded: set[tuple[TaskRow, datetime]] = set()
         """What was written in this life: it need not be looked up again."""
 
@@ -84,6 +88,7 @@ class Caretaker(Actor[CaretakerMessage]):
             await self._ask_repos()
         if not self._world.health.troubled(STORE):
             await self._remind()
+            self._tidy_up()
 
     async def _probe(self) -> None:
         """Write something small: a read, or a transaction that wrote nothing, would say nothing about the disk."""
@@ -98,6 +103,20 @@ class Caretaker(Actor[CaretakerMessage]):
         self._router.slots.tell(JobsWaiting())
         self._router.intake.tell(InboxHint())
         self._router.outbox.tell(OutboxHint())
+
+    def _tidy_up(self) -> None:
+        now = self._world.clock.monotonic()
+        if self._tidied is None or now - self._tidied >= TIDY_S:
+            self._tidied = now
+            self.children.start_soon(self._tidy)
+
+    async def _tidy(self) -> None:
+        """Let go what is kept for a while only, until nothing more is old enough."""
+        try:
+            while await tidy(self._world):
+                pass
+        except StoreError as error:
+            _log.warning("not tidied", error=str(error))
 
     # -------------------------------------------------------------------------------------------- alerts
 

@@ -290,7 +290,8 @@ class DeployShell:
                 send_hints(self._room.router, each)
         if followed.thawed is not None:
             look_again(self._room.router, self._room.name)
-        _log.info("try ended", repo=self._room.name, deploy=int(ended.deploy), number=ended.number, ending=ended.ending.value)
+        told = {"repo": self._room.name, "deploy": int(ended.deploy), "number": ended.number}
+        _log.info("try ended", **told, action="deploy", outcome=ended.ending.value)
         if not ended.survivors:
             self._room.spawn(self._clear, [ended.deploy])
 

@@ -7,6 +7,7 @@ Rule: what changes the local board is committed with an inbox row before anybody
 from dataclasses import replace
 from typing import assert_never
 
+from actors import money
 from actors.actor import Actor
 from actors.controls import Controls
 from actors.mailbox import Mailbox
@@ -19,6 +20,8 @@ from orch.core.messages import (
     Answer,
     ArchiveIssue,
     Asked,
+    BoardTouched,
+    ChangeBudget,
     CommentIssue,
     CreateIssue,
     Decide,
@@ -34,6 +37,7 @@ from orch.core.messages import (
     RevertTask,
     SendBack,
     SendTaskBack,
+    SetBudget,
     TaskTouched,
     UnfreezeRepo,
     UnpauseRepos,
@@ -74,7 +78,9 @@ class DeskActor(Actor[DeskMessage]):
         if isinstance(command, CreateIssue | AdoptIssue | RevertTask) and (full := self._disk_shortage()) is not None:
             return Answer(verb=Verb.UNAVAILABLE, text=f"No new work is taken on now: {full}")
         match command:
-            case DecideTask() | SendTaskBack():
+            case SetBudget(task=""):
+                answer = await self._set_day(command)
+            case DecideTask() | SendTaskBack() | SetBudget():
                 answer = await self._decide(command, message)
             case CreateIssue():
                 answer = await self._create(command)
@@ -114,13 +120,21 @@ class DeskActor(Actor[DeskMessage]):
         self._router.slots.tell(JobsWaiting())
         return Answer(verb=Verb.DONE, text=f"account {name}: its pause is lifted")
 
+    async def _set_day(self, command: SetBudget) -> Answer:
+        """Raise or lift the budget of the present day: what waits for it begins at once."""
+        now, limits = self._world.clock.now(), self._world.limits
+        answer = await self._world.store.transact(lambda tx: money.set_day(tx, limits, command, now))
+        if answer.verb is Verb.DONE:
+            self._router.slots.tell(JobsWaiting())
+        return answer
+
     def _disk_shortage(self) -> Shortage | None:
         """While the disk is all but full nothing new is begun; what is there may be decided, moved and stopped."""
         return next((each for each in self._world.health.shortages if each.resource is Resource.DISK), None)
 
     # -------------------------------------------------------------------------------------------- decisions
 
-    async def _decide(self, command: DecideTask | SendTaskBack, message: Asked) -> Answer | None:
+    async def _decide(self, command: DecideTask | SendTaskBack | SetBudget, message: Asked) -> Answer | None:
         """Hand a decision to the task's actor, which answers itself."""
         task = await self._world.store.read(lambda tx: tx.find_task(command.task))
         if task is None:
@@ -130,6 +144,12 @@ class DeskActor(Actor[DeskMessage]):
                 stage=command.stage, by=command.by, reason=command.reason, findings=command.findings, reply=message.reply
             )
             self._router.task(task.row).tell(back)
+            return None
+        if isinstance(command, SetBudget):
+            change = ChangeBudget(
+                by=command.by, raise_usd=command.raise_usd, lift=command.lift, shown_usd=command.shown_usd, reply=message.reply
+            )
+            self._router.task(task.row).tell(change)
             return None
         shown: Sha | None = None
         if command.shown:
@@ -161,8 +181,13 @@ class DeskActor(Actor[DeskMessage]):
                 await self._world.desk.move_issue(issue.id, status.value, by=command.by)
         except DomainError as error:
             return Answer(verb=Verb.INVALID, text=str(error))
-        self._router.intake.tell(InboxHint())
+        self._board_changed(issue.id)
         return Answer(verb=Verb.DONE, text=f"{issue.id} was made", id=issue.id)
+
+    def _board_changed(self, issue: IssueId) -> None:
+        """What a person did to a card is in the inbox; whoever looks at the board sees it at once."""
+        self._router.intake.tell(InboxHint())
+        self._router.publisher.tell(BoardTouched(issue=issue))
 
     async def _move(self, command: MoveIssue) -> Answer:
         status = _status(command.status)
@@ -175,7 +200,7 @@ class DeskActor(Actor[DeskMessage]):
             await self._world.desk.move_issue(issue.id, status.value, by=command.by)
         except DomainError as error:
             return Answer(verb=Verb.INVALID, text=str(error))
-        self._router.intake.tell(InboxHint())
+        self._board_changed(issue.id)
         return Answer(verb=Verb.DONE, text=f"{issue.id} is in {DEFAULT_NAMES[status]}", id=issue.id)
 
     async def _archive(self, command: ArchiveIssue) -> Answer:
@@ -186,7 +211,7 @@ class DeskActor(Actor[DeskMessage]):
             there = "in the archive" if issue.archived else "on the board"
             return Answer(verb=Verb.NOTHING, text=f"{issue.id} is {there} already", id=issue.id)
         await self._world.desk.archive_issue(issue.id, by=command.by, archived=command.archived)
-        self._router.intake.tell(InboxHint())
+        self._board_changed(issue.id)
         done = "was archived; a task of it is parked and asks" if command.archived else "is on the board again"
         return Answer(verb=Verb.DONE, text=f"{issue.id} {done}", id=issue.id)
 
@@ -247,6 +272,8 @@ class DeskActor(Actor[DeskMessage]):
             return pair
         project, issue, on = pair
         removed = await self._world.store.transact(lambda tx: tx.remove_dependency(project, issue, on))
+        if not removed and on in await self._world.store.read(lambda tx: tx.relations(project, issue)):
+            return Answer(verb=Verb.REFUSED, text=f"that {issue} waits for {on} is a relation on the board: take it back there")
         if not removed:
             return Answer(verb=Verb.NOTHING, text=f"{issue} did not wait for {on}", id=issue)
         self._router.slots.tell(JobsWaiting())

@@ -9,12 +9,16 @@ also marks the activity entries and inbox rows.
 Races we accept: an issue changes while it is read: the hint that says so reads it again.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import assert_never, final
 
 from actors import cards
+from actors.columns import Columns
 from actors.component import Room
 from actors.persist import Hints, apply, send_hints, tell_world
+from actors.relations import RelationsDesk, keep_relations, read_relations, reads_relations
 from orch.core.decide_repo import (
     Chosen,
     Enter,
@@ -27,8 +31,10 @@ from orch.core.decide_repo import (
     decide_trigger,
     not_adopted,
     rejection_reason,
+    shown_at,
 )
 from orch.core.decide_task import started
+from orch.core.dependencies import Relations
 from orch.core.effects import Comment, SetStatus
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import InboxId, IssueId, TaskRow
@@ -37,7 +43,7 @@ from orch.core.model import Activity, BoardIssue, NewTask, RowState, Target, Tas
 from orch.core.render import render_qg0_failed, render_qg0_problem, render_trigger_useless
 from orch.core.retry import backoff
 from orch.core.stages import Role
-from orch.core.statuses import BoardState, Status, map_states
+from orch.core.statuses import BoardState, Status
 from orch.core.views import status_of
 from orch.failpoints import hit
 from orch.logs import get_logger
@@ -62,8 +68,10 @@ class Reading:
 class Entry:
     """The component of a repo's actor through which issues come in."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: Room, relations: RelationsDesk) -> None:
         self._room = room
+        self._relations = relations
+        self._columns = Columns(room.world, room.services)
         self._reading: dict[IssueId, Reading] = {}
         self._looking: set[IssueId] = set()
         """The issues that are read again in a while, because nothing explains their column."""
@@ -109,9 +117,10 @@ class Entry:
         inbox = tuple(reading.inbox)
         board = self._room.services.board
         try:
-            states = await self._states()
             found, activities = await self._card(issue)
+            states = await self._columns.read(_seen(found, activities))
             comments = await board.fetch_comments(issue)
+            relations = await self._read_relations(issue, found, states)
         except (ExternalError, StoreError) as error:
             reading.failures += 1
             retry_s = (error.retry_after if isinstance(error, ExternalError) else None) or backoff(reading.failures)
@@ -119,8 +128,27 @@ class Entry:
             return
         hit("issue.read")
         self._room.mailbox.tell(
-            IssueRead(id=issue, issue=found, states=states, activities=activities, comments=comments, inbox=inbox)
+            IssueRead(
+                id=issue,
+                issue=found,
+                states=states,
+                activities=activities,
+                comments=comments,
+                inbox=inbox,
+                relations=relations,
+            )
         )
+
+    async def _read_relations(self, issue: IssueId, found: BoardIssue | None, states: list[BoardState]) -> Relations | None:
+        """Ask for what a card waits for whose task has not begun, or is about to be made."""
+        if found is None or not reads_relations(self._room):
+            return None
+        name = self._room.name
+        live, held = await self._room.world.store.read(lambda tx: (tx.live_task(name, issue), tx.open_dependencies(name, issue)))
+        starts = self._columns.map(states).trigger_of(found.state_id) is Status.TO_ANALYSE if live is None else False
+        if starts or held or (live is not None and not live.attempt):
+            return await read_relations(self._room.services, self._room.world.store, issue)
+        return None
 
     async def _card(self, issue: IssueId) -> tuple[BoardIssue | None, list[Activity]]:
         """Read column and activities until the newest entry explains the column: the card may be moved between the two reads."""
@@ -143,11 +171,6 @@ class Entry:
         self._looking.discard(issue)
         self._room.mailbox.tell(IssueChanged(issue=issue))
 
-    async def _states(self) -> list[BoardState]:
-        states = await self._room.services.board.fetch_states()
-        await self._room.world.store.transact(lambda tx: tx.save_states(self._room.name, states))
-        return states
-
     async def _read_later(self, unread: IssueUnread) -> None:
         _log.warning("board unread", repo=self._room.name, issue=unread.id, error=unread.error)
         await self._room.world.clock.sleep(unread.retry_s)
@@ -159,19 +182,28 @@ class Entry:
         if reading is not None and (reading.again or len(reading.inbox) > len(read.inbox)):
             self._read_soon(IssueChanged(issue=read.id))
             self._reading[read.id].inbox = [row for row in reading.inbox if row not in read.inbox]
-        trigger, hints = await self._room.world.store.transact(lambda tx: self._enter(tx, read))
+        trigger, hints, waits = await self._room.world.store.transact(lambda tx: (*self._enter(tx, read), self._keep(tx, read)))
         hit("issue.handled")
         if await self._room.world.store.read(lambda tx: read.id in cards.unsettled(tx, self._room.name)):
             self._look_again(read.id)
         if trigger is not None:
             self._room.router.task(trigger[0]).tell(trigger[1])
-        if hints is not None:
-            send_hints(self._room.router, hints)
+        for each in (*waits, *([hints] if hints is not None else [])):
+            send_hints(self._room.router, each)
+        if read.relations is not None:
+            await self._relations.tell(read.relations)
+
+    def _keep(self, tx: Tx, read: IssueRead | AdoptionRead) -> list[Hints]:
+        """Keep what the board says of relations, in the transaction that makes the task: no job of it is claimed before."""
+        live = tx.live_task(self._room.name, read.id)
+        if read.relations is None or live is None:
+            return []
+        return keep_relations(tx, self._room.world.context(self._room.name), read.relations)
 
     def _enter(self, tx: Tx, read: IssueRead) -> tuple[tuple[TaskRow, TriggerSet] | None, Hints | None]:
         """Inside the transaction: choose the trigger that counts and carry it out, or hand it to the live task."""
         project, now = self._room.name, self._room.world.clock.now()
-        states = map_states(read.states, {Status(k): v for k, v in self._room.project.statuses.items()})
+        states = self._columns.map(read.states)
         live, context = tx.live_task(project, read.id), self._room.world.context(project)
         stop_door = self._room.world.limits.stop_status_enabled
         chosen = cards.choose(tx, context, read, states, live=live is not None and stop_door)
@@ -184,7 +216,7 @@ class Entry:
             return None, cards.tell_unexplained(tx, context, read, chosen) if idle else told
         entry = decide_trigger(chosen.trigger, read.issue, live, newest, self._room.world.limits)
         if isinstance(entry, Forward):
-            return (entry.task, self._trigger(chosen, read, live)), told
+            return (entry.task, self._trigger(chosen, read, live, shown_at(read.activities, states))), told
         if isinstance(entry, Later):
             self._mark(tx, read)
             return None, None
@@ -213,7 +245,7 @@ class Entry:
         for row in read.inbox:
             tx.mark_inbox(row, RowState.DONE)
 
-    def _trigger(self, chosen: Chosen, read: IssueRead, live: Task | None) -> TriggerSet:
+    def _trigger(self, chosen: Chosen, read: IssueRead, live: Task | None, shown: datetime | None) -> TriggerSet:
         assert chosen.trigger is not None
         assert chosen.entry is not None
         return TriggerSet(
@@ -222,7 +254,7 @@ class Entry:
             at=chosen.entry.created_at,
             by=chosen.entry.actor,
             by_name=chosen.entry.actor_name,
-            reason=rejection_reason(read.comments, live),
+            reason=rejection_reason(read.comments, live, shown),
             inbox=read.inbox,
         )
 
@@ -264,8 +296,11 @@ class Entry:
         """Read the issue, outside the actor's own loop; who asked is answered whatever comes of it."""
         read = AdoptionRead(id=adopt.issue, issue=None, by=adopt.by, reply=adopt.reply)
         try:
-            await self._states()
-            read = replace(read, issue=await self._room.services.board.fetch_issue(adopt.issue))
+            await self._columns.read()
+            issue = await self._room.services.board.fetch_issue(adopt.issue)
+            asks = issue is not None and reads_relations(self._room)
+            relations = await read_relations(self._room.services, self._room.world.store, adopt.issue) if asks else None
+            read = replace(read, issue=issue, relations=relations)
         except (ExternalError, StoreError) as error:
             read = replace(read, error=str(error))
         self._room.mailbox.tell(read)
@@ -283,12 +318,19 @@ class Entry:
             if isinstance(answer, Answer) or made is None:
                 return answer if isinstance(answer, Answer) else not_adopted(read.id, "a task was started meanwhile"), None
             task, hints = made
+            self._keep(tx, read)
             return Answer(verb=Verb.DONE, text=f"{task.work_item} was started for {issue.id}", id=task.work_item), hints
 
         answer, hints = await self._room.world.store.transact(work)
         read.reply.answer(answer)
         if hints is not None:
             send_hints(self._room.router, hints)
+
+
+def _seen(issue: BoardIssue | None, activities: Sequence[Activity]) -> set[str]:
+    """Return the columns that a card stands in or was moved into, as far as the newest of its log says."""
+    moved = {entry.target for entry in activities[-1:] if entry.target is not None}
+    return moved | ({issue.state_id} if issue is not None and issue.state_id else set())
 
 
 def drop_signs(tx: Tx, earlier: Task) -> None:

@@ -1,10 +1,12 @@
 """The intake: accepted events leave the inbox here and become hints to the repos they are about.
 
 Owns: the reading of raw bodies, in one bounded step each; what cannot be read is quarantined with its error.
-Rule: a row is marked by the transaction that handles it, never here; until then it is sent again every ``AGAIN_S``.
+Rule: a row is marked by the transaction that handles it, never here; until then it is sent again every ``AGAIN_S``. A repetition
+of an event asks for nothing: the row that told of it first stands for it, handled or not, whatever becomes of the daemon.
 """
 
 import json
+from collections import OrderedDict
 from datetime import datetime
 from typing import Any, assert_never
 
@@ -23,6 +25,8 @@ LOCAL_BOARD, OURSELVES = "local-board", "orch"
 Event = CardEvent | BranchEvent | str | None
 POLL_S = 10.0
 AGAIN_S = 60.0
+REMEMBERED = 2000
+"""How many events are known again when they are repeated; one that is not costs a look at its card."""
 _log = get_logger("intake")
 
 
@@ -36,6 +40,8 @@ class IntakeActor(Actor[IntakeMessage]):
         self._world = world
         self._router = router
         self._sent: dict[InboxId, float] = {}
+        self._first: OrderedDict[str, InboxId] = OrderedDict()
+        """By the key of an event, the row that told of it first."""
 
     async def idle(self) -> None:
         await self._replay()
@@ -70,6 +76,8 @@ class IntakeActor(Actor[IntakeMessage]):
                 await self._mark(inbox, RowState.VOID, "it asks for nothing")
             case _ if event.project not in self._world.services:
                 await self._mark(inbox, RowState.VOID, f"no project {event.project}")
+            case CardEvent() if self._repeats(event.key, inbox):
+                await self._mark(inbox, RowState.VOID, "it was told before")
             case CardEvent():
                 self._router.repo(event.project).tell(IssueChanged(issue=event.issue, inbox=inbox))
             case BranchEvent():
@@ -77,6 +85,13 @@ class IntakeActor(Actor[IntakeMessage]):
                 self._router.reconciler.tell(changed)
             case _:
                 assert_never(event)
+
+    def _repeats(self, key: str, inbox: InboxId) -> bool:
+        """Say whether another row has told the same; services send a hook again whose answer was lost."""
+        first = self._first.setdefault(key, inbox) if key else inbox
+        while len(self._first) > REMEMBERED:
+            self._first.popitem(last=False)
+        return first != inbox
 
     def _read(self, row: InboxRow) -> Event:
         door = self._world.doors.get(row.source.partition(":")[0])

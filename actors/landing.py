@@ -148,7 +148,8 @@ async def _record(room: Room, intended: Intended, detail: str) -> None:
 
     hints = await room.world.store.transact(work)
     hit("landing.recorded")
-    _log.info("landed", repo=room.name, sha=intended.candidate.sha[:12], members=len(hints))
+    told = {"repo": room.name, "sha": intended.candidate.sha[:12], "members": len(hints)}
+    _log.info("landed", **told, action="land", outcome="landed")
     for each in hints:
         send_hints(room.router, each)
         if each.task is not None:
@@ -166,13 +167,25 @@ def _record_member(tx: Tx, context: Context, task: Task, candidate: Candidate, d
 
 
 async def _not_taken(room: Room, intended: Intended, pushed: Pushed) -> None:
-    """The default branch did not take the candidate: the intent is cleared and the train plans again."""
+    """The default branch did not take the candidate: the intent is cleared and the train plans again.
+
+    A rule of the server may be broken by one member of several (a protected file): the first stays in the queue and is tried
+    alone, the others step aside until their park clears.
+    """
     language = room.project.language
     refused = render_push_refused(pushed.detail, language) if pushed.result is PushResult.REFUSED else ""
     note = render_push_dirty(language) if pushed.result is PushResult.DIRTY else ""
     moved = pushed.result is PushResult.MOVED
     _log.warning("push refused", repo=room.name, outcome=pushed.result.value, detail=pushed.detail)
-    await _clear(room, intended, lambda context, task: push_failed(context, task, refused=refused, note=note), lost_swap=moved)
+    members = intended.candidate.members
+    first = members[0].task if len(members) > 1 else None
+
+    def decide(context: Context, task: Task) -> Decided:
+        if task.row == first:
+            return push_failed(context, task, note=refused or note)
+        return push_failed(context, task, refused=refused, note=note)
+
+    await _clear(room, intended, decide, lost_swap=moved)
 
 
 async def _clear(room: Room, intended: Intended, decide: Callable[[Context, Task], Decided], *, lost_swap: bool = False) -> None:

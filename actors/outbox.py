@@ -14,6 +14,8 @@ from typing import assert_never
 import anyio
 
 from actors.actor import Actor
+from actors.alerting import deliver_alert
+from actors.columns import Columns
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, send_hints
 from actors.world import Router, Services, World
@@ -34,12 +36,12 @@ from orch.core.effects import (
 from orch.core.errors import ExternalError, PermanentError, StoreError
 from orch.core.ids import IssueId, OutboxId, TaskRow
 from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened, TaskHint
-from orch.core.model import Activity, OutboxRow, PullRequestState, RowState
+from orch.core.model import Activity, OutboxRow, PullRequestState, RowState, Target
 from orch.core.outbox import read_row
 from orch.core.retry import backoff
-from orch.core.statuses import Status, StatusMap, map_states
+from orch.core.statuses import BoardState, Status
 from orch.failpoints import hit
-from orch.logs import get_logger
+from orch.logs import get_logger, redact_values
 from orch.ports import PushResult, Tx
 
 POLL_S = 10.0
@@ -63,6 +65,7 @@ class OutboxActor(Actor[OutboxMessage]):
         self._world = world
         self._router = router
         self._going: set[OutboxId] = set()
+        self._alerting: OutboxId | None = None
         self._identity = ""
         """The store's, in front of what makes a comment one: row ids of another store may be the same."""
         self._timer: anyio.CancelScope | None = None
@@ -86,11 +89,17 @@ class OutboxActor(Actor[OutboxMessage]):
 
     async def _deliver_due(self) -> None:
         now = self._world.clock.now()
-        due, later = await self._world.store.read(lambda tx: (tx.due_outbox(now), tx.next_outbox_due()))
+        but = Target.CHAT if self._alerting is not None else None
+        due, later = await self._world.store.read(lambda tx: (tx.due_outbox(now, but=but), tx.next_outbox_due()))
         for row in due:
-            if row.id not in self._going and len(self._going) < AT_ONCE:
-                self._going.add(row.id)
-                self.children.start_soon(self._deliver, row)
+            if row.id in self._going or len(self._going) >= AT_ONCE:
+                continue
+            if row.target is Target.CHAT:  # one at a time: a chat that hangs holds no place of the board's and the forge's
+                if self._alerting is not None:
+                    continue
+                self._alerting = row.id
+            self._going.add(row.id)
+            self.children.start_soon(self._deliver, row)
         if later is not None and later > now:
             self._wake_at((later - now).total_seconds())
 
@@ -122,10 +131,12 @@ class OutboxActor(Actor[OutboxMessage]):
         except (ExternalError, StoreError, TimeoutError) as error:
             retry_s = (error.retry_after if isinstance(error, ExternalError) else None) or backoff(row.tries + 1)
             told = str(error) or f"no answer within {WRITE_S:g} s"
+            _log.warning("not delivered", **_named(row), outcome="again", error=told, tries=row.tries + 1)
             self.mailbox.tell(DeliveryEnded(row=row.id, error=told, retry_s=self._later(row, retry_s)))
         else:
             hit("outbox.written")
             wait_s = min(HELD_S * 2.0 ** min(row.tries, 10), HELD_MAX_S)
+            _log.debug("delivered", **_named(row), outcome="held" if held else "delivered")
             self.mailbox.tell(DeliveryEnded(row=row.id, error=held or "", retry_s=wait_s if held else None))
 
     def _later(self, row: OutboxRow, seconds: float) -> float | None:
@@ -141,16 +152,18 @@ class OutboxActor(Actor[OutboxMessage]):
             due, error = now + timedelta(seconds=ended.retry_s), ended.error
             await self._world.store.transact(lambda tx: tx.retry_outbox(ended.row, due, error))
         else:
-            _log.error("parked", row=int(ended.row), error=ended.error)
+            _log.error("parked", row=int(ended.row), action="deliver", outcome="parked", error=ended.error)
             await self._world.store.transact(lambda tx: tx.end_outbox(ended.row, RowState.PARKED, ended.error))
         self._going.discard(ended.row)
+        if self._alerting == ended.row:
+            self._alerting = None
 
     # -------------------------------------------------------------------------------------------- one write
 
     async def _write(self, row: OutboxRow, services: Services) -> str | None:
         """Carry one row out; a returned sentence says why it is held for a moment."""
         try:
-            effect = read_row(row.kind, row.payload)
+            effect = read_row(row.kind, redact_values(row.payload))
         except (ValueError, KeyError, TypeError) as error:
             raise PermanentError("outbox", row.kind, f"unreadable row: {error}") from error
         issue = IssueId(str(row.payload.get("issue", "")))
@@ -185,7 +198,7 @@ class OutboxActor(Actor[OutboxMessage]):
             case MarkMerged():
                 await self._mark_merged(services, effect)
             case Alert():
-                await self._world.notifier.alert(row.project, effect)
+                await deliver_alert(self._world, services, row, effect)
             case _:
                 assert_never(effect)
         return None
@@ -208,7 +221,8 @@ class OutboxActor(Actor[OutboxMessage]):
 
     async def _set_status(self, services: Services, row: OutboxRow, issue: IssueId, status: Status) -> str | None:
         """Set a column, but never over a person's command that nobody has handled yet."""
-        target = (await self._states(services)).state_for(status)
+        columns = Columns(self._world, services)
+        target = columns.map(await self._states(services, columns)).state_for(status)
         if target is None:
             return None
         card = await self._card(services, row, issue)
@@ -220,7 +234,8 @@ class OutboxActor(Actor[OutboxMessage]):
                 pass
             case Write():
                 assert card is not None
-                await self._show(services, card, decided, target)
+                if not await self._show(services, card, decided, target, columns):
+                    return "the column that stood for it is gone"
             case _:
                 assert_never(decided)
         if not isinstance(decided, Write) and decided.read:
@@ -241,25 +256,31 @@ class OutboxActor(Actor[OutboxMessage]):
 
         return await self._world.store.read(work)
 
-    async def _show(self, services: Services, card: Card, write: Write, target: str) -> None:
-        """Set the column, and look at our own entry: whom it names as written over may have been faster than we knew."""
+    async def _show(self, services: Services, card: Card, write: Write, target: str, columns: Columns) -> bool:
+        """Set the column, and look at our own entry: whom it names as written over may have been faster than we knew.
+
+        False: the board has no such column any more; which it has is known now.
+        """
         assert card.issue is not None
         project, issue = services.project.name, card.issue.id
-        await services.board.set_state(issue, target)
+        try:
+            await services.board.set_state(issue, target)
+        except PermanentError:
+            if target in {state.id for state in await columns.read(fresh=True)}:
+                raise
+            return False
         hit("status.shown")
         if card.seen is not None:
             await self._world.store.transact(lambda tx: tx.drop_unexplained(project, issue))
         if overwrote(write, target, card.entries, await services.board.fetch_activities(issue)):
             _log.info("written over", repo=project, issue=issue)
             self._router.repo(project).tell(IssueChanged(issue=issue))
+        return True
 
-    async def _states(self, services: Services) -> StatusMap:
-        project = services.project
-        known = await self._world.store.read(lambda tx: tx.load_states(project.name))
-        if not known:
-            known = await services.board.fetch_states()
-            await self._world.store.transact(lambda tx: tx.save_states(project.name, known))
-        return map_states(known, {Status(key): name for key, name in project.statuses.items()})
+    async def _states(self, services: Services, columns: Columns) -> list[BoardState]:
+        """Return the columns as they are known: the reading of cards keeps them fresh."""
+        known = await self._world.store.read(lambda tx: tx.load_states(services.project.name))
+        return known or await columns.read()
 
     async def _mark_merged(self, services: Services, effect: MarkMerged) -> None:
         """Mark and read back first; only then delete the branch, at the landed head only."""
@@ -271,3 +292,8 @@ class OutboxActor(Actor[OutboxMessage]):
         hit("branch.deleted")
         if deleted.result is not PushResult.PUSHED:
             _log.warning("branch kept", branch=effect.branch, outcome=deleted.result.value, detail=deleted.detail)
+
+
+def _named(row: OutboxRow) -> dict[str, object]:
+    """Return what the log says of every row; it knows a task by its row alone."""
+    return {"repo": row.project, "task_row": row.task, "action": f"{row.target}: {row.kind}", "row": int(row.id)}

@@ -4,11 +4,13 @@ Owns: the meaning of every store and outbox effect inside a transaction, and the
 Rule: called inside ``store.transact``; ``send_hints`` afterwards, when the rows are on disk.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import assert_never, final
 
 from actors.world import Router
+from orch.core.decide_dependents import predecessor_cancelled
 from orch.core.effects import (
     Alert,
     CancelJobs,
@@ -31,17 +33,20 @@ from orch.core.effects import (
     ReopenPullRequest,
     RequeueJob,
     SetStatus,
+    TellDependents,
     WakeRepo,
     WakeSlots,
 )
 from orch.core.ids import IssueId, ProjectName, TaskRow
 from orch.core.messages import IssueRead, JobsWaiting, LandingHint, OutboxHint, RepoTouched, TaskHint, TaskTouched, TriggerSet
-from orch.core.model import JobState, NewJob, Outcome, RowState, RunKind, RunMode, Task
+from orch.core.model import JobState, NewJob, Outcome, Park, RowState, RunKind, RunMode, Task, Transition
 from orch.core.outbox import write_row
 from orch.core.stages import Stage, is_terminal
 from orch.core.turn import Decided
+from orch.logs import get_logger
 from orch.ports import Tx
 
+_log = get_logger("line")
 LOST = "interrupted: its actor was restarted"
 LOST_MAX = 3
 
@@ -49,7 +54,8 @@ LOST_MAX = 3
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hints:
-    """Who is to look at the store after the commit. *cancel*: the task's own actor has something to end; *ended*: it did."""
+    """Who is to look at the store after the commit. *cancel*: the task's own actor has something to end; *ended*: the
+    task did, and its actor cleans up after it."""
 
     project: ProjectName
     task: TaskRow | None = None
@@ -58,12 +64,18 @@ class Hints:
     outbox: bool = False
     cancel: bool = False
     ended: bool = False
+    lines: tuple[Mapping[str, object], ...] = field(default=(), compare=False)
+    """What the log says of it, now that it is on disk."""
+    others: tuple["Hints", ...] = ()
+    """Of other tasks that were decided about with it."""
 
 
 def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
     """Write *decided* and return the task as it now is in the store."""
     task = decided.task
     slots = repo = outbox = cancel = ended = False
+    others: tuple[Hints, ...] = ()
+    lines: list[Mapping[str, object]] = []
     for effect in decided.effects:
         match effect:
             case QueueJob():
@@ -80,6 +92,7 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
             case RecordTransition():
                 ended |= is_terminal(effect.transition.target) and effect.transition.source is not effect.transition.target
                 tx.add_transition(effect.transition)
+                lines.append(_line(task, effect.transition))
             case RecordVerdict():
                 tx.save_verdict(effect.verdict)
             case KeepSurvivors():
@@ -90,6 +103,8 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
                 slots = True
             case WakeRepo():
                 repo = True
+            case TellDependents():
+                others = _tell_dependents(tx, decided, at)
             case CancelRun():
                 cancel = True
                 end_runs(tx, task.row, at)
@@ -110,7 +125,35 @@ def apply(tx: Tx, decided: Decided, *, at: datetime) -> tuple[Task, Hints]:
             case _:
                 assert_never(effect)
     tx.save_task(task)
-    return task, Hints(project=task.project, task=task.row, slots=slots, repo=repo, outbox=outbox, cancel=cancel, ended=ended)
+    if task.park is not None and task.park.since == at:
+        lines.append(_parked(task, task.park))
+    hints = Hints(project=task.project, task=task.row, slots=slots, repo=repo, outbox=outbox, cancel=cancel, ended=ended)
+    return task, replace(hints, lines=tuple(lines), others=others)
+
+
+def _tell_dependents(tx: Tx, decided: Decided, at: datetime) -> tuple[Hints, ...]:
+    """Decide, in the same transaction, about each live task that waits for the one that is cancelled."""
+    cancelled, context, hints = decided.task, decided.context, list[Hints]()
+    assert context is not None, "who cancels a task says with what it decided"
+    for issue in tx.dependents(cancelled.project, cancelled.issue):
+        waiting = tx.live_task(cancelled.project, issue)
+        if waiting is not None:
+            told = predecessor_cancelled(context, waiting, cancelled)
+            if told.changed:
+                hints.append(apply(tx, told, at=at)[1])
+    return tuple(hints)
+
+
+def _line(task: Task, moved: Transition) -> Mapping[str, object]:
+    """Return what the log says of a gate that was passed, a decision, a landing, a stop."""
+    told = {"repo": task.project, "task": task.work_item, "attempt": int(task.attempt), "action": moved.cause}
+    source = None if moved.source is None else moved.source.value
+    return {**told, "outcome": moved.target.value, "source": source, "by": moved.by}
+
+
+def _parked(task: Task, park: Park) -> Mapping[str, object]:
+    told = {"repo": task.project, "task": task.work_item, "attempt": int(task.attempt), "action": "park"}
+    return {**told, "outcome": park.reason.value, "stage": task.stage.value}
 
 
 def _new_job(task: Task, effect: QueueJob, at: datetime) -> NewJob:
@@ -146,7 +189,11 @@ def end_job(tx: Tx, row: TaskRow, *, good: bool) -> None:
 
 
 def send_hints(router: Router, hints: Hints) -> None:
-    """Wake whoever the commit concerns."""
+    """Wake whoever the commit concerns, and say in the log what it was."""
+    for line in hints.lines:
+        _log.info("moved", **line)
+    for other in hints.others:
+        send_hints(router, other)
     if hints.slots:
         router.slots.tell(JobsWaiting())
     if hints.repo:
@@ -157,7 +204,7 @@ def send_hints(router: Router, hints: Hints) -> None:
         router.publisher.tell(TaskTouched(task=hints.task))
         if hints.ended:
             router.publisher.tell(RepoTouched(project=hints.project, turns=True))
-        if hints.cancel:
+        if hints.cancel or hints.ended:
             router.task(hints.task).tell(TaskHint())
 
 

@@ -1,7 +1,7 @@
 """The publisher: what changed is told to every viewer, numbered; a viewer that is too slow gets a snapshot again.
 
 Owns: the sequence number and the subscribers' queues. Rule: nobody waits for a viewer. Touches are coalesced: while one
-batch is loaded the next one gathers.
+batch is loaded the next one gathers. Viewers that want a snapshot of the same state are given the same one, loaded once.
 """
 
 from collections import deque
@@ -22,6 +22,8 @@ from orch.snapshots import Present, load_snapshot, load_task_view
 
 BEHIND_MAX = 64
 IN_LINE_MAX = 100
+SNAPSHOT_S = 1.0
+"""So long a snapshot may be given to others while nothing changes: durations in it grow old."""
 
 
 class Viewer:
@@ -72,6 +74,10 @@ class Publisher(Actor[PublisherMessage]):
         self._seq = 0
         self._viewers: set[Viewer] = set()
         self._dirty: set[TaskRow] = set()
+        self._version = 0
+        """Grows with whatever makes a snapshot untrue."""
+        self._kept: tuple[int, float, Mapping[str, object]] | None = None
+        self._loading = anyio.Lock()
 
     @asynccontextmanager
     async def subscribe(self) -> AsyncIterator[Subscription]:
@@ -83,6 +89,17 @@ class Publisher(Actor[PublisherMessage]):
             self._viewers.discard(viewer)
 
     async def snapshot(self) -> Mapping[str, object]:
+        """Return the state of everything; whoever is given it changes nothing in it."""
+        async with self._loading:
+            at = self._world.clock.monotonic()
+            if self._kept is not None and self._kept[0] == self._version and at - self._kept[1] < SNAPSHOT_S:
+                return self._kept[2]
+            version = self._version  # what changes while it is read comes after it
+            loaded = await self._load_snapshot()
+            self._kept = (version, at, loaded)
+            return loaded
+
+    async def _load_snapshot(self) -> Mapping[str, object]:
         seq, now, limits, projects = self._seq, self._world.clock.now(), self._world.limits, tuple(self._world.services)
         present = self._present()
         state = await self._world.store.read(lambda tx: load_snapshot(tx, now, projects=projects, limits=limits, present=present))
@@ -98,11 +115,10 @@ class Publisher(Actor[PublisherMessage]):
             case RepoTouched(turns=True):
                 waiting = await self._in_line(message.project)
                 self._dirty |= waiting
-            case RepoTouched():
+            case RepoTouched() | BoardTouched():
+                self._version += 1
                 for viewer in self._viewers:
                     viewer.begin_again()
-            case BoardTouched():
-                pass
             case _:
                 assert_never(message)
         if self.mailbox.pending() == 0 and self._dirty:
@@ -127,6 +143,7 @@ class Publisher(Actor[PublisherMessage]):
             )
         self._dirty -= rows
         self._seq += 1
+        self._version += 1
         change = {"type": "change", "seq": self._seq, "tasks": [view for view in views if view is not None]}
         for viewer in self._viewers:
             viewer.push(change)

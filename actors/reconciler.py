@@ -15,14 +15,16 @@ Races we accept: something changes behind a poll's back: the next one sees it.
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import assert_never, final
 
 from actors.actor import Actor
 from actors.intake import look_again
 from actors.mailbox import Mailbox
+from actors.relations import read_relations
 from actors.world import Router, Services, World
+from orch.core.decide_card import CLOSED
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import Branch, InboxId, IssueId, ProjectName, Sha
 from orch.core.messages import (
@@ -32,12 +34,14 @@ from orch.core.messages import (
     ForgeChanged,
     InboxHint,
     IssueChanged,
+    JobsWaiting,
     LandingHint,
     PollEnded,
     PollNow,
     PullRequestClosed,
     PullRequestOpened,
     ReconcilerMessage,
+    RelationsRead,
 )
 from orch.core.model import CiSource, PullRequest, PullRequestState, RowState, Task
 from orch.core.reconcile import (
@@ -49,6 +53,7 @@ from orch.core.reconcile import (
     describe_statuses,
     is_stale,
     match_status,
+    polled_until,
 )
 from orch.core.stages import Stage
 from orch.logs import get_logger
@@ -57,6 +62,10 @@ from orch.ports import Tx
 LOCAL = "local"
 CARDS_PER_POLL = 5
 """How many cards of live tasks a poll asks for by name: a list of cards names neither deleted nor archived ones."""
+LOOKS_MAX, LOOK_FIRST_S = 5, 2.0
+"""How often a forge that does not answer is asked about one event in a row, and the first pause, which doubles."""
+RELATIONS_EVERY = timedelta(minutes=10)
+"""Nothing tells that a relation was made: its other end does not even count as changed."""
 NEVER = datetime.min.replace(tzinfo=UTC)
 _log = get_logger("reconciler")
 
@@ -72,6 +81,8 @@ class Known:
     """When each live task's card was last asked for by name."""
     gone: set[IssueId] = field(default_factory=set)
     """Those of them that were told to be gone."""
+    related: dict[IssueId, datetime] = field(default_factory=dict)
+    """When each card that has not begun was last asked for what it waits for."""
     polling: bool = False
     signs: HookSigns = HookSigns()
     polls: int = 0
@@ -88,6 +99,8 @@ class Reconciler(Actor[ReconcilerMessage]):
         super().__init__(mailbox)
         self._world = world
         self._router = router
+        self._looking: set[InboxId] = set()
+        """The forge's events that are being looked into."""
         self._known: dict[ProjectName, Known] = {name: Known() for name in world.services}
 
     async def started(self) -> None:
@@ -106,7 +119,7 @@ class Reconciler(Actor[ReconcilerMessage]):
                     for name in [message.project] if message.project is not None else list(self._world.services):
                         self._poll_soon(name)
             case ForgeChanged():
-                self.children.start_soon(self._look_at_branch, message)
+                self.children.start_soon(self._look_until_seen, message)
             case PollEnded():
                 self._poll_ended(message)
             case _:
@@ -128,6 +141,8 @@ class Reconciler(Actor[ReconcilerMessage]):
         sides: list[Callable[[Services, Known], Awaitable[None]]] = [self._poll_tasks]
         if project.board != LOCAL and self._world.limits.reconcile_board_enabled:
             sides.append(self._poll_board)
+            if self._world.limits.task_deps_from_board:
+                sides.append(self._poll_relations)
         if project.forge != LOCAL:
             sides.append(self._poll_forge)
         for side in sides:
@@ -165,15 +180,20 @@ class Reconciler(Actor[ReconcilerMessage]):
         since = repo.polled_at or repo.baseline_at
         if since is None:
             return  # the repo's actor has not met the board yet: what stands on it then counts as handled
-        issues = await services.board.fetch_changed(since - OVERLAP)
+        issues = await services.board.fetch_changed(min(since, began) - OVERLAP)
         changed = [issue for issue in issues if known.seen.get(issue.id) != issue.updated_at]
+        until = polled_until(since, began, [issue.updated_at for issue in issues])
 
-        def work(tx: Tx) -> None:
+        def work(tx: Tx) -> bool:
+            groups = {state.id: state.group for state in tx.load_states(name)}
             for issue in reversed(changed):
                 look_again(tx, name, issue.id, began)
-            tx.save_repo(replace(tx.load_repo(name), polled_at=began))
+            freed = [tx.note_closed(name, issue.id, closed=groups.get(issue.state_id) in CLOSED) for issue in changed]
+            tx.save_repo(replace(tx.load_repo(name), polled_at=until))
+            return any(freed)
 
-        await self._world.store.transact(work)
+        if await self._world.store.transact(work):
+            self._router.slots.tell(JobsWaiting())
         known.seen = {issue.id: issue.updated_at for issue in issues}
         self._router.intake.tell(InboxHint())
         if repo.polled_at is not None:
@@ -195,6 +215,17 @@ class Reconciler(Actor[ReconcilerMessage]):
                 known.found += 1
                 self._router.repo(name).tell(IssueChanged(issue=issue))
             (known.gone.add if gone else known.gone.discard)(issue)
+
+    async def _poll_relations(self, services: Services, known: Known) -> None:
+        """Ask again what those cards wait for whose tasks have not begun: the longest unasked, and few at a time."""
+        name, now = services.project.name, self._world.clock.now()
+        waiting = await self._world.store.read(lambda tx: tx.awaiting_entry(name))
+        known.related = {issue: at for issue, at in known.related.items() if issue in set(waiting)}
+        due = [issue for issue in waiting if now - known.related.get(issue, NEVER) >= RELATIONS_EVERY]
+        for issue in sorted(due, key=lambda each: known.related.get(each, NEVER))[:CARDS_PER_POLL]:
+            known.related[issue] = now
+            read = await read_relations(services, self._world.store, issue)
+            self._router.repo(name).tell(RelationsRead(relations=(read,)))
 
     def _heed_hooks(self, services: Services, known: Known, changes: list[datetime], now: datetime) -> None:
         """Say it, once, where polls see what no hook tells of; and that it is over when one comes again."""
@@ -241,8 +272,25 @@ class Reconciler(Actor[ReconcilerMessage]):
             told = CiReported(sha=task.code_head, state=state.value, tail=describe_statuses(statuses))
             self._router.task(task.row).tell(told)
 
-    async def _look_at_branch(self, changed: ForgeChanged) -> None:
-        """A hook names a branch or a commit: look at its pull request and statuses, then the event is handled."""
+    async def _look_until_seen(self, changed: ForgeChanged) -> None:
+        """Look, and where the forge does not answer soon again; after LOOKS_MAX times it is for the intake to send it anew."""
+        if changed.inbox in self._looking:
+            return
+        self._looking.add(changed.inbox)
+        try:
+            for tries in range(LOOKS_MAX):
+                wait_s = await self._look_at_branch(changed)
+                if wait_s is None:
+                    return
+                await self._world.clock.sleep(max(wait_s, LOOK_FIRST_S * 2.0**tries))
+        finally:
+            self._looking.discard(changed.inbox)
+
+    async def _look_at_branch(self, changed: ForgeChanged) -> float | None:
+        """A hook names a branch or a commit: look at its pull request and statuses, then the event is handled.
+
+        Return None when that is done, else how long the forge asks to be left alone.
+        """
         services = self._world.services[changed.project]
         try:
             tasks = await self._world.store.read(lambda tx: tx.list_tasks(project=changed.project, live=True))
@@ -253,10 +301,11 @@ class Reconciler(Actor[ReconcilerMessage]):
                 await self._look_at_pull(services, task, opened)
                 await self._look_at_statuses(services, task)
             await self._world.store.transact(partial(_mark, row=changed.inbox))
-        except (ExternalError, StoreError) as error:  # the row stays: the intake sends it again
+        except (ExternalError, StoreError) as error:  # the row stays
             _log.warning("branch unread", repo=changed.project, branch=changed.branch, error=str(error))
-            return
+            return (error.retry_after if isinstance(error, ExternalError) else None) or 0.0
         self._router.repo(changed.project).tell(LandingHint())
+        return None
 
     def _match(self, tasks: list[Task], branch: Branch | None, sha: Sha | None) -> Task | None:
         named = next((task for task in tasks if branch is not None and task.branch == branch), None)

@@ -1,4 +1,4 @@
-"""The repo actor: one repo's loop, made of components: entry, deploys, monitor, reverts, train.
+"""The repo actor: one repo's loop, made of components: relations, entry, deploys, monitor, reverts, train.
 
 Owns: its start (the letter that crashed an earlier life, the board's baseline), and which component a message is for.
 Does not own: any concern of the repo itself; each is a component's (``component``).
@@ -17,6 +17,7 @@ from actors.entry import Entry
 from actors.mailbox import Mailbox
 from actors.monitor import Monitor
 from actors.persist import bury
+from actors.relations import RelationsDesk
 from actors.reverts import Reverts
 from actors.train import TrainShell
 from actors.world import Router, World
@@ -34,6 +35,7 @@ from orch.core.messages import (
     IssueUnread,
     LandingHint,
     Probed,
+    RelationsRead,
     RepoMessage,
     Revert,
     RevertCarded,
@@ -62,12 +64,14 @@ class RepoActor(Actor[RepoMessage]):
             mailbox=mailbox,
             spawn=self._spawn,
         )
-        self._entry = Entry(self._room)
+        self._relations = RelationsDesk(self._room)
+        self._entry = Entry(self._room, self._relations)
         self._train = TrainShell(self._room)
         self._monitor = Monitor(self._room)
         self._reverts = Reverts(self._room)
         self._deploys = DeployShell(self._room)
-        self._components: tuple[Component, ...] = (self._entry, self._deploys, self._monitor, self._reverts, self._train)
+        others: tuple[Component, ...] = (self._deploys, self._monitor, self._reverts, self._train)
+        self._components: tuple[Component, ...] = (self._relations, self._entry, *others)
 
     def _spawn(self, work: Callable[[*Args], Coroutine[Any, Any, None]], *args: *Args) -> None:
         self.children.start_soon(work, *args)
@@ -95,6 +99,8 @@ class RepoActor(Actor[RepoMessage]):
         match message:
             case IssueChanged() | IssueRead() | IssueUnread() | Adopt() | AdoptionRead():
                 await self._entry.handle(message)
+            case RelationsRead():
+                await self._relations.handle(message)
             case DeployEnded() | DeployDue() | DeployShown() | AncestryRead():
                 await self._deploys.handle(message)
             case Probed() | RollbackEnded():

@@ -14,7 +14,7 @@ from typing import assert_never, final
 
 import anyio
 
-from actors import accounts
+from actors import accounts, money
 from actors.actor import Actor, store_wait_s
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, send_hints
@@ -146,8 +146,9 @@ class AgentSlots(Actor[JobsWaiting]):
     async def _claim(self) -> Claimed | NothingToClaim:
         now = self._world.clock.now()
 
-        def work(tx: Tx) -> tuple[Claimed | NothingToClaim, Hints | None]:
+        def work(tx: Tx) -> tuple[Claimed | NothingToClaim, list[Hints]]:
             registry = self._world.registry()
+            asked = money.ask(tx, self._world, now)
             gate = accounts.look(tx, registry.projects.values(), now)
             claimed = tx.claim_job(now, registry.limits, gate.closed)
             while isinstance(claimed, Claimed) and claimed.task.project not in self._world.services:
@@ -155,7 +156,7 @@ class AgentSlots(Actor[JobsWaiting]):
                 claimed = tx.claim_job(now, registry.limits, gate.closed)
             if isinstance(claimed, NothingToClaim):
                 due = [at for at in (claimed.due_at, gate.due_at) if at is not None]
-                return NothingToClaim(due_at=min(due, default=None)), None
+                return NothingToClaim(due_at=min(due, default=None)), asked
             hit("job.claiming")
             context = self._world.context(claimed.task.project)
             role = context.project.roles.get(claimed.job.role, RoleSettings())
@@ -164,12 +165,13 @@ class AgentSlots(Actor[JobsWaiting]):
             if role.agent in gate.trying:
                 accounts.begin_try(tx, role.agent, claimed.run.id)
             _, hints = apply(tx, launched(context, claimed.task, claimed.job, claimed.run), at=now)
-            return claimed, hints
+            return claimed, [*asked, hints]
 
         claimed, hints = await self._world.store.transact(work)
-        if hints is not None:
+        if isinstance(claimed, Claimed):
             hit("job.claimed")
-            send_hints(self._router, hints)
+        for each in hints:
+            send_hints(self._router, each)
         return claimed
 
     def _put_back(self, tx: Tx, claimed: Claimed, seconds: float, why: str) -> None:

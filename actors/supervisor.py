@@ -30,6 +30,7 @@ from actors.reconciler import Reconciler
 from actors.repo import RepoActor
 from actors.slots import AgentSlots, CommandSlots
 from actors.task import TaskActor
+from actors.tracker import TrackerActor
 from actors.world import World
 from orch.core.decide_evidence import actor_failed
 from orch.core.errors import DomainError, StoreError
@@ -37,7 +38,9 @@ from orch.core.ids import ProjectName, TaskRow
 from orch.core.messages import (
     Answer,
     Asked,
+    BoardTouched,
     CaretakerMessage,
+    ChatReopened,
     CommandSlotMessage,
     DeskMessage,
     ForgeChanged,
@@ -60,11 +63,14 @@ from orch.core.messages import (
     RepoMessage,
     RepoReached,
     RepoTouched,
+    RunTouched,
     SlotMessage,
     TaskHint,
     TaskLanded,
     TaskMessage,
     TaskTouched,
+    TrackerMessage,
+    TrackersDue,
 )
 from orch.core.model import Awaiting
 from orch.core.vitals import Vitals
@@ -78,6 +84,19 @@ PAUSE_S = 30.0
 ASK_S = 10.0
 UNDER_WAY = (Awaiting.GATE,)
 _log = get_logger("supervisor")
+
+
+class Touches:
+    """What viewers and the chat both look at: told to the publisher, and where there is a chat to the tracker."""
+
+    def __init__(self, publisher: Handle[PublisherMessage], tracker: Handle[TrackerMessage] | None) -> None:
+        self._publisher = publisher
+        self._tracker = tracker
+
+    def tell(self, message: PublisherMessage) -> None:
+        self._publisher.tell(message)
+        if self._tracker is not None and isinstance(message, TaskTouched | RunTouched | RepoTouched):
+            self._tracker.tell(message)
 
 
 class Supervisor:
@@ -98,8 +117,14 @@ class Supervisor:
         self.outbox: Mailbox[OutboxMessage] = Mailbox("outbox", hints=(OutboxHint,))
         self.intake: Mailbox[IntakeMessage] = Mailbox("intake", size=16, hints=(InboxHint,))
         self.reconciler: Mailbox[ReconcilerMessage] = Mailbox("reconciler", hints=(PollNow, ForgeChanged, PollEnded))
-        self.publisher: Mailbox[PublisherMessage] = Mailbox("publisher", size=4096, hints=(TaskTouched, RepoTouched))
-        self._publisher = Publisher(self.publisher, world)
+        self._published: Mailbox[PublisherMessage] = Mailbox(
+            "publisher", size=4096, hints=(TaskTouched, RepoTouched, BoardTouched)
+        )
+        self._publisher = Publisher(self._published, world)
+        self._tracked: Mailbox[TrackerMessage] = Mailbox(
+            "tracker", size=4096, hints=(TaskTouched, RunTouched, RepoTouched, TrackersDue, ChatReopened)
+        )
+        self.publisher = Touches(self._published, None if world.chat is None else self._tracked)
 
     # -------------------------------------------------------------------------------------------- life
 
@@ -118,7 +143,8 @@ class Supervisor:
                 self.outbox,
                 self.intake,
                 self.reconciler,
-                self.publisher,
+                self._published,
+                self._tracked,
                 self._caretaker,
             )
             for mailbox in (*fixed, *self._tasks.values(), *self._repos.values()):
@@ -126,7 +152,9 @@ class Supervisor:
 
     async def _start(self) -> None:
         world = self._world
-        self._keep(self.publisher, lambda _: self._publisher)
+        self._keep(self._published, lambda _: self._publisher)
+        if (chat := world.chat) is not None:
+            self._keep(self._tracked, lambda _: TrackerActor(self._tracked, world, chat))
         self._keep(self.commands, lambda _: CommandSlots(self.commands, world))
         self._keep(self.outbox, lambda _: OutboxActor(self.outbox, world, self))
         self._keep(self._desk, lambda _: DeskActor(self._desk, world, self))
@@ -265,6 +293,7 @@ class Supervisor:
         self.slots.tell(JobsWaiting())
         self.commands.tell(LimitsChanged())
         self._caretaker.tell(LookAround())
+        self._tracked.tell(ChatReopened())
         for repo in self._repos.values():
             repo.tell(LandingHint())
         for task in self._tasks.values():

@@ -18,7 +18,7 @@ from typing import assert_never, final
 
 import anyio
 
-from actors import accounts
+from actors import accounts, money
 from actors.actor import Actor, Failure
 from actors.attempt import Attempt, load_assignment
 from actors.checks import record_ci
@@ -27,7 +27,17 @@ from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, send_hints
 from actors.sweep import sweep
 from actors.world import Router, World
-from orch.core import decide_branch, decide_control, decide_evidence, decide_person, decide_task, reconcile, resuming
+from orch.core import (
+    decide_branch,
+    decide_budget,
+    decide_control,
+    decide_evidence,
+    decide_person,
+    decide_task,
+    reconcile,
+    resuming,
+)
+from orch.core.budget import own_cost
 from orch.core.effects import PushBranch, ReopenPullRequest, RequeueJob
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import RunId, Sha, TaskRow
@@ -37,6 +47,7 @@ from orch.core.messages import (
     BranchMoved,
     CancelCommand,
     CauseCleared,
+    ChangeBudget,
     CiReported,
     CiSilent,
     CommandFinished,
@@ -56,6 +67,7 @@ from orch.core.messages import (
     RunCommand,
     RunEnded,
     RunReleased,
+    RunTouched,
     SendBack,
     TaskHint,
     TaskLanded,
@@ -64,7 +76,7 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import JobState, Outcome, Project, RowState, Run, RunKind, Survivor, Task
+from orch.core.model import Job, JobState, Outcome, Project, RowState, Run, RunKind, Survivor, Task, Usage
 from orch.core.render import render_staging_report
 from orch.core.retry import backoff
 from orch.core.stages import Stage, is_terminal
@@ -171,6 +183,8 @@ class TaskActor(Actor[TaskMessage]):
                 await self._answer(message, lambda tx, context, task: _person_decided(tx, context, task, message, alive))
             case SendBack():
                 await self._answer(message, lambda tx, context, task: _sent_back(tx, context, task, message))
+            case ChangeBudget():
+                await self._answer(message, lambda tx, context, task: _budget_changed(tx, context, task, message))
             case TriggerSet():
                 await self._trigger(message)
             case CauseCleared():
@@ -209,7 +223,7 @@ class TaskActor(Actor[TaskMessage]):
             send_hints(self._router, hints)
         return answer
 
-    async def _answer(self, command: Decide | SendBack, decide: Deciding) -> None:
+    async def _answer(self, command: Decide | SendBack | ChangeBudget, decide: Deciding) -> None:
         """Decide for a person who waits. What the store cannot take now they are told at once; STOP alone is tried on."""
         try:
             answer = await self._decide(decide)
@@ -276,12 +290,15 @@ class TaskActor(Actor[TaskMessage]):
     async def _begin(self, claimed: RunClaimed) -> None:
         """Start the attempt of a claimed run; a stale claim only gives the slot back."""
 
+        def touched() -> None:
+            self._router.publisher.tell(RunTouched(task=self._row, run=claimed.run))
+
         def work(tx: Tx) -> Attempt | None:
             run = tx.load_run(claimed.run)
             assignment = load_assignment(tx, run) if run is not None else None
             if assignment is None:
                 return None
-            return Attempt(self._world, self._world.services[assignment.task.project], assignment)
+            return Attempt(self._world, self._world.services[assignment.task.project], assignment, touched)
 
         if claimed.run in self._attempts:
             return
@@ -438,7 +455,7 @@ def _end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
     if run.stage is Stage.DEPLOY:
         end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
         return record_agent(tx, context, task, ended)
-    ended = accounts.after_run(tx, context, task, run, ended)
+    ended = money.after_run(tx, context, task, run, accounts.after_run(tx, context, task, run, ended))
     decided = decide_task.run_ended(context, task, job, run, ended)
     if not any(isinstance(effect, RequeueJob) for effect in decided.effects):
         end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
@@ -447,20 +464,18 @@ def _end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
 
 def _with_result(tx: Tx, run: Run, ended: RunEnded, now: datetime) -> Run:
     """Fill in what the run came to. A session's running total is charged as the difference to what is stored of it."""
-    result = ended.result
-    cost = result.cost_usd
+    result, before = ended.result, 0.0
     if result.session is not None and result.session_cost_usd is not None:
-        stored = tx.session_total(run.task, result.session)
-        cost = result.session_cost_usd - stored if result.session_cost_usd >= stored else result.session_cost_usd
+        before = tx.session_total(run.task, result.session, before=run.id)
     return replace(
         run,
         outcome=result.outcome,
         detail=(ended.infrastructure or ended.setup or result.detail or (ended.refusal.reason if ended.refusal else ""))[:2000],
         session=None if result.session_lost else result.session,
         session_cost_usd=result.session_cost_usd,
-        usage=result.usage,
-        cost_usd=cost,
-        turns=result.turns,
+        usage=result.usage if result.usage != Usage() else run.usage,
+        cost_usd=own_cost(result, before, run.cost_usd),
+        turns=result.turns or run.turns,
         model=result.model or run.model,
         exit_code=result.exit_code,
         end_head=ended.branch.head if ended.branch else None,
@@ -534,11 +549,27 @@ def _person_decided(tx: Tx, context: Context, task: Task, command: Decide, alive
     last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
     landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
     deploy, queued = newest_deploy(tx, task)
-    jobs = tx.list_jobs(task=task.row) if task.park is not None else []
+    job, begun = _newest_job(tx, task)
     return decide_person.decided(
         context, task, command, active=active, landing=landing, freeze=freeze, last=last, survivors=left,
-        job=jobs[-1] if jobs else None, deploy=deploy, queued=queued,
+        job=job, begun=begun, deploy=deploy, queued=queued, purse=money.load_purse(tx, context.limits, task),
     )  # fmt: skip
+
+
+def _newest_job(tx: Tx, task: Task) -> tuple[Job | None, bool]:
+    """Return the task's newest job, where it is parked, and whether an agent began that one."""
+    jobs = tx.list_jobs(task=task.row) if task.park is not None else []
+    job = jobs[-1] if jobs else None
+    begun = job is not None and any(run.job == job.id and run.start_head is not None for run in tx.list_runs(task=task.row))
+    return job, begun
+
+
+def _budget_changed(tx: Tx, context: Context, task: Task, command: ChangeBudget) -> Decided:
+    job, begun = _newest_job(tx, task)
+    active = tx.active_job(task.row) is not None
+    last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
+    purse = money.load_purse(tx, context.limits, task)
+    return decide_budget.changed(context, task, command, purse, active=active, last=last, job=job, begun=begun)
 
 
 def _sent_back(tx: Tx, context: Context, task: Task, command: SendBack) -> Decided:

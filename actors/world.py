@@ -41,9 +41,11 @@ from orch.ports import (
     Processes,
     Prompts,
     Room,
+    Shelves,
     Store,
     Workspace,
 )
+from orch.ports.chat import Chat
 
 
 class Notifier(Protocol):
@@ -87,8 +89,11 @@ class World:
     notifier: Notifier
     run_dir: Callable[[RunId], Path]
     room: Room
+    shelves: Shelves
     doors: Mapping[str, HookDoor] = field(default_factory=dict)
     """The services whose webhooks are taken, by name."""
+    chat: Chat | None = None
+    """Where trackers and alerts go; without one alerts go to the notifier alone."""
     health: Health = field(default_factory=Health)
 
     @property

@@ -28,14 +28,14 @@ from orch.adapters.agents.command import CommandAdapter
 from orch.adapters.agents.scripted import ScriptedAdapter
 from orch.adapters.backup import BackgroundBackups, Backups, resume_from_backup
 from orch.adapters.clock import SystemClock
-from orch.adapters.git import GitMirror
+from orch.adapters.git import GitBranchReader, GitMirror
 from orch.adapters.sandbox_policy import make_sandbox, sandbox_in_force
 from orch.adapters.store import SqliteStore, hold_data_dir, recover
 from orch.cli.options import ServeOptions
 from orch.config import ProjectOptions, Refused, Settings, check_services, in_repos, load, project_from_options
 from orch.core.errors import ConfigError
 from orch.core.ids import ProjectName
-from orch.core.model import Project, RoleSettings
+from orch.core.model import Project, Registry, RoleSettings
 from orch.failpoints import hit
 from orch.ports import AgentAdapter, BackupDesk, Clock, Store
 from orch.reload import Configuration, Reading
@@ -44,7 +44,7 @@ from orch.web.auth import load_or_make_token
 from orch.web.deps import WebDeps
 from orch.web.server import Listener, bind_socket, url_of, write_daemon_file
 from orch.web.server import serve as serve_web
-from orch.wiring import Connections, Ground, build_world
+from orch.wiring import GITEA, Connections, Ground, build_world
 
 DATABASE = "orch.db"
 LINGER_S = 5.0
@@ -158,7 +158,7 @@ async def run_daemon(
 
     SIGHUP takes the configuration over that *reread* returns.
     """
-    logs.register_secrets(plan.settings.secrets())
+    logs.register_secrets((*plan.settings.secrets(), *logs.secrets_of(os.environ)))
     adapters = make_adapters()
     check_agents(plan.projects, adapters)
     configuration = make_configuration(plan, reread, adapters)
@@ -194,6 +194,8 @@ async def run_daemon(
                 group.start_soon(_watch_signals, stop, world)
                 group.start_soon(_watch_hangups, configuration, world.health)
                 group.start_soon(backups.run)
+                if (presses := connections.presses(world, supervisor)) is not None:
+                    group.start_soon(presses.run)
                 group.start_soon(partial(_run_line, supervisor, app, listener, stop, world, group.cancel_scope))
                 link = _web_link(deps, world.clock)
                 await _announce(plan, url_of(listener), link if announce else "")
@@ -259,7 +261,16 @@ def _web_deps(plan: Plan, world: World, supervisor: Supervisor, url: str, backup
         require_token_for_reading=settings.host not in ("127.0.0.1", "::1", "localhost"),
         backup=backups,
         doors=world.doors,
+        branches={name: GitBranchReader(it.mirror) for name, it in world.services.items() if isinstance(it.mirror, GitMirror)},
+        pull_url=partial(_pull_url, settings.gitea_public_url or settings.gitea_url, world.registry),
+        run_log=lambda run: plan.data_dir / "runs" / str(int(run)) / "output.log",
     )
+
+
+def _pull_url(forge: str, registry: Callable[[], Registry], name: ProjectName, number: int) -> str:
+    """Return where a browser finds a pull request; the local forge shows none."""
+    project = registry().projects.get(name)
+    return f"{forge.rstrip('/')}/{project.repo}/pulls/{number}" if project is not None and project.forge == GITEA else ""
 
 
 def _web_link(deps: WebDeps, clock: Clock) -> str:

@@ -1,25 +1,30 @@
 """Logs: structured lines on standard error, with every registered secret struck out.
 
-Owns: how a line looks, and the redaction that other texts for people may use too (``redact``).
+Owns: how a line looks, and the redaction that every edge uses (``redact``, ``redact_bytes``, ``StreamRedactor``).
 Does not own: what is logged, or where the stream goes after us.
 Rule: a secret is registered before anything that could hold it is logged, and leaves in no form (raw, base64 with any
-neighbour, URL-encoded, JSON-escaped). A hostile text cannot forge a line: control characters are escaped.
+neighbour, hexadecimal, URL-encoded, JSON-escaped, HTML-escaped, cut in two by a chunk's border). A hostile text cannot
+forge a line: control characters are escaped.
 Keys used throughout: ``repo``, ``task``, ``attempt``, ``action``, ``outcome``.
 """
 
 import base64
+import html
 import json
 import logging
+import re
 import sys
 import threading
 from collections.abc import Iterable, Mapping
-from typing import Any, TextIO
+from functools import lru_cache
+from typing import Any, TextIO, final
 from urllib.parse import quote, quote_plus
 
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
 STRUCK = "[redacted]"
+_STRUCK_BYTES = STRUCK.encode()
 SECRET_MIN = 4
 """A shorter text is no secret: striking it out would only garble the lines."""
 _BASE64_MIN = 6
@@ -51,10 +56,87 @@ def redact(text: str) -> str:
     return text
 
 
+def redact_bytes(data: bytes) -> bytes:
+    """Return *data* with every registered secret struck out."""
+    for needle in _in_bytes(_needles).needles:
+        if needle in data:
+            data = data.replace(needle, _STRUCK_BYTES)
+    return data
+
+
+@final
+class StreamRedactor:
+    """Strikes every secret out of a stream, also where a chunk's border cuts one in two.
+
+    What may be a secret's beginning is held back until it is known what it is, so a line that ended is never waited for.
+    """
+
+    def __init__(self) -> None:
+        self._held = b""
+
+    def feed(self, chunk: bytes) -> bytes:
+        """Return what may go on."""
+        data = redact_bytes(self._held + chunk)
+        begun = _in_bytes(_needles).begun(data)
+        cut = len(data) - begun
+        self._held = data[cut:]
+        return data[:cut]
+
+    def close(self) -> bytes:
+        """Return what was held back and has turned out to be no secret."""
+        held, self._held = self._held, b""
+        return held
+
+
+@final
+class _InBytes:
+    """The needles as bytes, and every proper beginning of one."""
+
+    def __init__(self, needles: tuple[str, ...]) -> None:
+        self.needles = tuple(needle.encode("utf-8", "surrogatepass") for needle in needles)
+        self._beginnings = frozenset(needle[:length] for needle in self.needles for length in range(1, len(needle)))
+        self._longest = max((len(needle) for needle in self.needles), default=1) - 1
+
+    def begun(self, data: bytes) -> int:
+        """Return how many bytes at the end of *data* may be the beginning of a secret."""
+        tail = data[-self._longest :] if self._longest else b""
+        return next((len(tail) - start for start in range(len(tail)) if tail[start:] in self._beginnings), 0)
+
+
+def holds_secret(data: bytes) -> bool:
+    """Say whether *data* holds a secret that is too long to be a word."""
+    return any(len(needle) >= _ENVIRONMENT_MIN and needle in data for needle in _in_bytes(_needles).needles)
+
+
+def redact_values(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return *values* with every registered secret struck out of the texts inside."""
+    return {key: _redacted(value) for key, value in values.items()}
+
+
+@lru_cache(maxsize=1)
+def _in_bytes(needles: tuple[str, ...]) -> _InBytes:
+    return _InBytes(needles)
+
+
+_NAMED_SECRET = re.compile(r"(?:TOKEN|SECRET|PASSWORD|PASSWD|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY|CREDENTIALS?)$", re.IGNORECASE)
+_URL_PASSWORD = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+_ENVIRONMENT_MIN = 12
+"""What the environment calls a secret and is shorter may be a word: striking it out would garble what is said."""
+
+
+def secrets_of(environ: Mapping[str, str]) -> set[str]:
+    """Return what looks like a secret in an environment: by its name, or as the password in an address."""
+    named = {value for name, value in environ.items() if _NAMED_SECRET.search(name)}
+    passwords = {found for value in environ.values() for found in _URL_PASSWORD.findall(value)}
+    return {value for value in named | passwords if len(value) >= _ENVIRONMENT_MIN and not value.startswith(("/", "~", "."))}
+
+
 def _forms(value: str) -> set[str]:
     """Return the forms in which a secret could leave: as it is, escaped, and inside a longer base64 text."""
     raw = value.encode("utf-8", "surrogatepass")
     forms = {value, quote(raw), quote(raw, safe=""), quote_plus(raw), json.dumps(value)[1:-1], repr(value)[1:-1]}
+    forms |= {json.dumps(value, ensure_ascii=False)[1:-1], html.escape(value), html.escape(value, quote=False)}
+    forms |= {re.sub("%[0-9A-F]{2}", lambda found: found[0].lower(), quote(raw, safe="")), raw.hex(), raw.hex().upper()}
     for before in range(3):
         encoded = base64.b64encode(b"\0" * before + raw).decode()
         skipped = (before * 8 + 5) // 6

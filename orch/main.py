@@ -6,7 +6,7 @@ Rule: the daemon's own modules are loaded by the commands that run one; the othe
 
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,13 +17,15 @@ from orch import __version__, failpoints, logs
 from orch.adapters.http import HttpApi, connect_api
 from orch.cli.app import build_cli
 from orch.cli.options import CliDeps, DemoOptions, ServeOptions
-from orch.config import load_settings
+from orch.config import Settings, load_settings
 from orch.core.doctor import Examination
+from orch.core.errors import OrchError
+from orch.ports.setup import SetupDesk
 
 
 def main() -> int:
     """Run the command line; it leaves by SystemExit with the exit code."""
-    build_cli(CliDeps(serve=serve, demo=demo, doctor=doctor, connect=_connect, version=__version__))()
+    build_cli(CliDeps(serve=serve, demo=demo, doctor=doctor, connect=_connect, version=__version__, setup=_setup))()
     return 0
 
 
@@ -31,6 +33,15 @@ def _connect(data_dir: Path | None, url: str | None) -> HttpApi:
     settings = load_settings()
     admin = settings.admin_token.get_secret_value() if settings.admin_token is not None else ""
     return connect_api(data_dir or settings.data_dir, url, admin_token=admin)
+
+
+def _setup(settings: Settings) -> SetupDesk:
+    """Reach the services that settings name, for ``orch init``."""
+    from orch.adapters.setup import Setup
+
+    logs.configure("error")
+    logs.register_secrets(settings.secrets())
+    return Setup(settings)
 
 
 def serve(options: ServeOptions) -> int:
@@ -49,21 +60,30 @@ def serve(options: ServeOptions) -> int:
 
 def demo(options: DemoOptions) -> int:
     """Run the demonstration: a daemon on a sample repository, and a person who drives it over HTTP."""
+    logs.configure("error")
+    if options.services:
+        from orch.cli.demo_services import ServicesDemo
+        from orch.rehearse import rehearse
+
+        return ServicesDemo(options, connect_api, partial(rehearse, doctor=_examine)).run()
     from orch.cli.demo import Demo
 
-    logs.configure("error")
     return Demo(options, connect_api, _demo_daemon).run()
 
 
 def doctor(options: ServeOptions) -> Examination:
     """Examine what ``orch serve`` would run with the same options; nothing is started."""
+    return _examine(options, os.environ)
+
+
+def _examine(options: ServeOptions, environ: Mapping[str, str]) -> Examination:
     from orch.adapters.doctor import Installation, examine
     from orch.adapters.sandbox_policy import make_sandbox
     from orch.daemon import make_adapters, make_configuration, make_plan
     from orch.wiring import Connections
 
     logs.configure("error")
-    plan, adapters = make_plan(options, os.environ), make_adapters()
+    plan, adapters = make_plan(options, environ), make_adapters()
     registry = make_configuration(plan, None, adapters).registry
     logs.register_secrets(plan.settings.secrets())
     installation = Installation(
@@ -73,14 +93,14 @@ def doctor(options: ServeOptions) -> Examination:
         refused=plan.refused,
         warnings=plan.warnings,
         adapters=adapters,
-        sandbox=make_sandbox(plan.settings, plan.data_dir, registry, os.environ),
-        environ=os.environ,
+        sandbox=make_sandbox(plan.settings, plan.data_dir, registry, environ),
+        environ=environ,
     )
 
     async def look() -> Examination:
         with tempfile.TemporaryDirectory(prefix="orch-doctor-") as folder:  # git's credentials: the data directory stays as it is
             async with Connections(plan.settings, plan.projects, Path(folder)) as connections:
-                return await examine(replace(installation, services=connections.services))
+                return await examine(replace(installation, services=connections.services, chat=connections.look_at_chat))
 
     return anyio.run(look)
 
@@ -92,16 +112,26 @@ def _demo_daemon(options: ServeOptions, work: Callable[[str], None]) -> None:
     # It shows the line and not this machine: on a small or full one it would stand still without a word.
     plan = make_plan(options, {"ORCH_MIN_FREE_MEMORY_MB": "0", "ORCH_MIN_FREE_DISK_MB": "0"})
 
+    failed: list[OrchError] = []
+
+    def kept(url: str) -> None:
+        try:
+            work(url)
+        except OrchError as error:  # out of the task group, which would wrap it up
+            failed.append(error)
+
     async def beside() -> None:
         async with anyio.create_task_group() as group:
             stop = anyio.Event()
             url = await group.start(partial(run_daemon, plan, stop=stop))
             try:
-                await anyio.to_thread.run_sync(work, url, abandon_on_cancel=False)
+                await anyio.to_thread.run_sync(kept, url, abandon_on_cancel=False)
             finally:
                 stop.set()
 
     anyio.run(beside)
+    if failed:
+        raise failed[0]
 
 
 def __getattr__(name: str):  # type: ignore[no-untyped-def]

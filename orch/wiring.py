@@ -1,6 +1,6 @@
 """The world put together: every adapter of one daemon, and the services' connections that its projects share.
 
-Owns: which adapter stands behind which port, for the daemon and for each project; the clients of Plane and Gitea, opened once and
+Owns: which adapter stands behind which port, for the daemon and for each project; the clients of the services, opened once and
 closed at the end. Does not own: in which order the daemon starts and ends (``orch.daemon``). It is part of the composition root.
 Rule: what a reload may change is asked of the registry, never kept.
 """
@@ -32,10 +32,13 @@ from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.prompts import JinjaPrompts
 from orch.adapters.room import HostRoom
 from orch.adapters.sandbox import Sandbox
+from orch.adapters.shelves import DiskShelves
+from orch.adapters.telegram import Audience, ChatNotifier, PressDesk, TelegramChat, look_at_telegram, make_telegram
 from orch.config import Settings
+from orch.core.doctor import ChatFacts
 from orch.core.ids import ProjectName, RunId
 from orch.core.model import Project, Registry
-from orch.ports import AgentAdapter, Board, Clock, Forge, HookDoor, Store, Tx, WorkspaceSpec
+from orch.ports import AgentAdapter, Board, Clock, Control, Forge, HookDoor, Store, Tx, WorkspaceSpec
 
 PLANE, GITEA = "plane", "gitea"
 
@@ -52,11 +55,14 @@ class Connections:
         self._closing = AsyncExitStack()
         self.plane = make_plane_accounts(settings) if any(project.board == PLANE for project in projects) else None
         self.gitea = make_gitea_client(settings) if any(project.forge == GITEA for project in projects) else None
+        self.telegram = make_telegram(settings)
 
     async def __aenter__(self) -> Self:
         for client in (self.plane, self.gitea):
             if client is not None:
                 await self._closing.enter_async_context(client)
+        if self.telegram is not None:
+            self._closing.push_async_callback(self.telegram.aclose)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -73,6 +79,32 @@ class Connections:
             assert self.gitea is not None
             return make_gitea_forge(self._settings, project, self._data_dir, self.gitea)
         return LocalForge(store, project.name, Path(project.repo), project.default_branch, clock)
+
+    def chat(self, store: Store, clock: Clock, health: Health) -> TelegramChat | None:
+        """Return the chat that people are told in, None where none is configured."""
+        if self.telegram is None:
+            return None
+        return TelegramChat(self.telegram, self._settings.telegram_chat_id, store=store, clock=clock, notice=health.notice)
+
+    async def look_at_chat(self) -> ChatFacts | None:
+        """Return what Telegram says, None where it is not configured."""
+        if self.telegram is None:
+            return None
+        return await look_at_telegram(self.telegram, self._settings.telegram_chat_id, len(self._settings.telegram_allowed_users))
+
+    def presses(self, world: World, control: Control) -> PressDesk | None:
+        """Return who listens to people's presses in the chat, None where there is no chat."""
+        if self.telegram is None or not isinstance(world.chat, TelegramChat):
+            return None
+        audience = Audience(
+            users=frozenset(self._settings.telegram_allowed_users),
+            language=lambda name: project.language if (project := world.registry().projects.get(name)) is not None else "en",
+            raise_usd=lambda: self._settings.budget_task_usd,
+            raise_day_usd=lambda: self._settings.budget_day_usd,
+        )
+        notice = world.health.notice
+        store, clock = world.store, world.clock
+        return PressDesk(self.telegram, world.chat, store=store, control=control, clock=clock, audience=audience, notice=notice)
 
     def services(self, project: Project) -> tuple[Board | None, Forge | None]:
         """Return a project's board and forge where they are services, which can be asked without a daemon."""
@@ -134,6 +166,7 @@ def build_world(ground: Ground, connections: Connections) -> World:
     git = Git(label=f"{namespace_of(data_dir)}/git")
     workshop = Workshop(data_dir=data_dir, store=store, clock=clock, git=git, commands=commands)
     services = {project.name: _services(project, workshop, connections, registry) for project in ground.projects}
+    chat = connections.chat(store, clock, health)
     return World(
         store=store,
         clock=clock,
@@ -146,9 +179,11 @@ def build_world(ground: Ground, connections: Connections) -> World:
         probe=ProjectProbe(commands, data_dir / "probes"),
         prompts=prompts,
         desk=LocalDeskAdapter(store, clock, {project.name: project.prefix for project in ground.projects}),
-        notifier=LogNotifier(),
+        notifier=LogNotifier() if chat is None else ChatNotifier(chat),
+        chat=chat,
         run_dir=partial(_run_dir, data_dir),
         room=HostRoom(data_dir),
+        shelves=DiskShelves(data_dir),
         doors=connections.doors(registry, health),
         health=health,
     )

@@ -23,6 +23,7 @@ from orch.adapters import detached, orphans, shim
 from orch.adapters.agents.environment import clean_environment
 from orch.core.ids import DeployId
 from orch.core.model import Launcher, Survivor
+from orch.logs import redact
 from orch.ports.deploys import DeployLook, DeployOrder, DeployPhase
 
 TAIL_CHARACTERS = 20_000
@@ -186,6 +187,6 @@ def _read_tail(path: Path) -> str:
     try:
         with path.open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - 4 * TAIL_CHARACTERS))
-            return file.read().decode("utf-8", "replace")[-TAIL_CHARACTERS:]
+            return redact(file.read().decode("utf-8", "replace"))[-TAIL_CHARACTERS:]
     except OSError:
         return ""

@@ -31,11 +31,14 @@ from orch.adapters.room import HostRoom
 from orch.adapters.sandbox import Sandbox
 from orch.config import Refused, Settings, open_repository
 from orch.core.doctor import (
+    ChatFacts,
     DataDir,
     Examination,
     Finding,
     LocalRepository,
     judge_agents,
+    judge_budgets,
+    judge_chat,
     judge_commands,
     judge_configuration,
     judge_data_dir,
@@ -71,6 +74,8 @@ class Installation:
     sandbox: Sandbox
     environ: Mapping[str, str]
     services: Callable[[Project], tuple[Board | None, Forge | None]] = lambda _: (None, None)
+    chat: Callable[[], Awaitable[ChatFacts | None]] | None = None
+    """Asks the chat; None where there is none."""
 
     @property
     def path(self) -> str:
@@ -105,6 +110,7 @@ async def examine(installation: Installation) -> Examination:
         *judge_room(await HostRoom(_standing(installation.data_dir)).measure(), settings.limits()),
         *_look_at_sandbox(installation),
         *judge_prompts(_prompts_trouble(settings)),
+        *await _look_at_chat(installation),
         *judge_rebase(always=settings.premerge_rebase_always),
     ]
     for project in projects:
@@ -178,6 +184,11 @@ def _look_at_sandbox(installation: Installation) -> list[Finding]:
     return judge_sandbox(settings.sandbox, trouble, hidden, absent)
 
 
+async def _look_at_chat(installation: Installation) -> list[Finding]:
+    facts = await installation.chat() if installation.chat is not None else None
+    return [] if facts is None else judge_chat(facts)
+
+
 def _prompts_trouble(settings: Settings) -> str | None:
     try:
         JinjaPrompts(settings.prompts_dir).check()
@@ -196,7 +207,9 @@ async def check_agents(subject: Subject) -> Sequence[Finding]:
         why = f"no agent is called {settings.agent!r}" if adapter is None else adapter.check(settings)
         if why is not None:
             missing[role] = why
-    return judge_agents(subject.project, missing)
+    limits = subject.installation.settings.limits()
+    budgeted = limits.budget_task_usd is not None or limits.budget_day_usd is not None
+    return [*judge_agents(subject.project, missing), *judge_budgets(subject.project, budgeted=budgeted)]
 
 
 async def check_commands(subject: Subject) -> Sequence[Finding]:

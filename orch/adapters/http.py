@@ -20,7 +20,7 @@ import httpx  # noqa: TID251 - this is the one module
 
 from orch.adapters.throttle import MINUTE_S, Rest, TokenBucket
 from orch.core.errors import ConfigError, CredentialRefused, ExternalError, PermanentError, TransientError
-from orch.logs import redact, register_secret
+from orch.logs import redact, redact_bytes, register_secret
 
 CONNECT_S = 5.0
 READ_S = 30.0
@@ -48,10 +48,11 @@ for _name in ("httpx", "httpcore"):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
-    """An answer: *body* is the JSON object, a problem's too, empty for anything else."""
+    """An answer: *body* is the JSON object, a problem's too, empty for anything else; *text* is what came as plain text."""
 
     status: int
     body: Mapping[str, Any]
+    text: str = ""
 
 
 @final
@@ -88,7 +89,8 @@ class HttpApi:
                 response = client.request(method, path, content=content, headers=headers)
         except httpx.TransportError as error:
             raise TransientError("orch", method, f"no daemon answers at {self.url}: {START}") from error
-        return HttpReply(status=response.status_code, body=_object(response))
+        text = response.text if response.headers.get("content-type", "").startswith("text/") else ""
+        return HttpReply(status=response.status_code, body={} if text else _object(response), text=text)
 
 
 def _object(response: httpx.Response) -> Mapping[str, Any]:
@@ -166,11 +168,19 @@ class ServiceClient:
 
     A status of 2xx, or one that the caller *expects*, is an answer. Anything else is a TransientError (no connection, no
     answer in time, 408, 425, 429, 5xx, garbage) or a PermanentError (a redirect, another 4xx, an answer beyond *answer_max*
-    bytes), and neither names the token. Where a bucket is given, each call takes a token of it first.
+    bytes), and neither names the token. Where a bucket is given, each call takes a token of it first. *secret_path* stands
+    between address and path in what is sent, and nowhere else: for a service that wants its token there.
     """
 
     def __init__(
-        self, service: str, url: str, key: ApiKey | None, *, bucket: TokenBucket | None = None, answer_max: int = ANSWER_MAX
+        self,
+        service: str,
+        url: str,
+        key: ApiKey | None,
+        *,
+        bucket: TokenBucket | None = None,
+        answer_max: int = ANSWER_MAX,
+        secret_path: str = "",
     ) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -179,8 +189,11 @@ class ServiceClient:
         if key is not None:
             register_secret(key.token)
             headers[key.header] = f"{key.scheme} {key.token}".strip()
+        if secret_path:
+            register_secret(secret_path)
         self.service = service
         self.url = url.rstrip("/")
+        self._secret_path = secret_path
         self._key = key
         self._bucket = bucket
         self._rest = Rest()
@@ -229,10 +242,11 @@ class ServiceClient:
         try:
             with anyio.fail_after(ANSWER_S):
                 reply = await self._send(
-                    operation, self._client.build_request(method, self.url + path, params=query, **_json(body))
+                    operation,
+                    self._client.build_request(method, self.url + self._secret_path + path, params=query, **_json(body)),
                 )
         except httpx.InvalidURL as error:
-            raise PermanentError(self.service, operation, f"no URL: {error}") from error
+            raise PermanentError(self.service, operation, redact(f"no URL: {error}")) from error
         except (TimeoutError, httpx.HTTPError, httpx.StreamError) as error:
             failure: ExternalError = TransientError(
                 self.service, operation, f"no answer from {self.url} ({type(error).__name__})"
@@ -272,6 +286,9 @@ class ServiceClient:
             # Part of an answer may be left: the connection is then closed, and nobody is to wait for it under cancellation.
             with anyio.move_on_after(CLOSE_S, shield=True):
                 await response.aclose()
+        content = bytearray(
+            redact_bytes(bytes(content))
+        )  # what echoes our headers tells nothing, and no cut leaves half a secret
         said = _excerpt(bytes(content[:EXCERPT_MAX]))
         try:
             body = json.loads(content) if content.strip() else None

@@ -4,7 +4,8 @@ Owns: start under the shim, draining of the output, the watchdogs, and the end o
 Owns no meaning of output (a ``LineReader``), nor what a sandbox hides (``sandbox``).
 
 Desired properties: on every end no descendant is left alive; a cancelled run is over within its grace and a second;
-nobody waits for the end of a pipe that a survivor holds; no output, however much, stops the drain or fills the disk.
+nobody waits for the end of a pipe that a survivor holds; no output, however much, stops the drain or fills the disk; no secret
+that is known stands in what is logged or read, however it was printed.
 
 Design: the shim (``shim.py``) is the tree's subreaper and ends last, so its exit *is* the end of the tree, and its one-line
 report says what came of the program. The daemon watches it by pidfd. Pipes are drained in tasks shielded from the
@@ -37,6 +38,7 @@ from orch.adapters.sandbox import Sandbox
 from orch.core.errors import AgentError
 from orch.core.model import Survivor
 from orch.failpoints import hit
+from orch.logs import StreamRedactor
 from orch.ports import LineReader, ProcessEnd, ProcessEnding, ProcessSpec
 
 AFTER_RESULT_S = 10.0
@@ -231,6 +233,7 @@ class ProcessTree:
     async def _follow(self, tree: _Running) -> ProcessEnding:
         """Drain the output and watch the clock until the tree has ended; end it where need be."""
         lines = None if tree.reader is None else Lines(tree.reader, self._max_line)
+        said, complained = StreamRedactor(), StreamRedactor()
 
         def take_stdout(chunk: bytes) -> None:
             if lines is not None:
@@ -248,7 +251,10 @@ class ProcessTree:
 
         async def drain(scope: anyio.CancelScope, fd: int, stdout: bool) -> None:
             with scope:
-                await pump(fd, take_stdout if stdout else take_stderr)
+                if stdout:
+                    await pump(fd, lambda chunk: take_stdout(said.feed(chunk)))
+                else:
+                    await pump(fd, lambda chunk: take_stderr(complained.feed(chunk)))
 
         async def await_exit(scope: anyio.CancelScope) -> None:
             with scope:
@@ -267,6 +273,8 @@ class ProcessTree:
                 until = anyio.current_time() + _DRAIN_S
                 for scope in scopes:
                     scope.deadline = min(scope.deadline, until)
+        take_stdout(said.close())
+        take_stderr(complained.close())
         if lines is not None:
             lines.close()
         return ending

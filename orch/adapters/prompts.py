@@ -20,6 +20,7 @@ import orch
 from orch.core.errors import ConfigError
 from orch.core.model import BoardComment, Finding
 from orch.core.stages import Role
+from orch.logs import redact
 from orch.ports import PromptContext
 
 TEXT_MAX = 60_000
@@ -78,7 +79,7 @@ class JinjaPrompts:
         values = {field.name: getattr(context, field.name) for field in fields(context)}
         values["language_name"] = LANGUAGES.get(context.language, context.language)
         try:
-            return self._environment.get_template(name).render(values)
+            return redact(self._environment.get_template(name).render(values))
         except (TemplateError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
             raise ConfigError(f"prompt template {name}: {one_line(str(error))}; correct the template") from error
 

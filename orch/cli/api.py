@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 import typer
 
+from orch.cli.completion import task_ids
 from orch.core.errors import ConfigError, DomainError
 
 
@@ -24,6 +25,10 @@ class Reply(Protocol):
 
     @property
     def body(self) -> Mapping[str, Any]: ...
+
+    @property
+    def text(self) -> str:
+        """The answer as text, empty where it is JSON."""
 
 
 class Api(Protocol):
@@ -47,7 +52,9 @@ DataDir = Annotated[
 ]
 Url = Annotated[str | None, typer.Option("--url", help="The daemon's address, instead of the data directory's own.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
-TaskId = Annotated[str, typer.Argument(metavar="ID", help="A work item id or an issue's key, such as DEMO-1.")]
+TaskId = Annotated[
+    str, typer.Argument(metavar="ID", help="A work item id or an issue's key, such as DEMO-1.", autocompletion=task_ids)
+]
 
 
 def segment(name: str) -> str:

@@ -11,8 +11,10 @@ from typer.core import TyperGroup
 
 from orch.cli.backup import register_backup
 from orch.cli.board import register_board
+from orch.cli.budget import register_budget
 from orch.cli.controls import register_controls
 from orch.cli.doctor import register_doctor
+from orch.cli.init import register_init
 from orch.cli.options import CliDeps
 from orch.cli.serve import register_serve
 from orch.cli.tables import plain
@@ -45,17 +47,18 @@ def build_cli(deps: CliDeps) -> typer.Typer:
         cls=_Root,
         help="From a card on a task board to deployed code, through a line of AI coding agents.",
         no_args_is_help=True,
-        add_completion=False,
         pretty_exceptions_enable=False,
         context_settings={"obj": deps, "help_option_names": ["-h", "--help"]},
     )
     app.callback()(_root)
     register_serve(app)
+    register_init(app)
     register_doctor(app)
     register_tasks(app)
     register_board(app)
     register_backup(app)
     register_controls(app)
+    register_budget(app)
     register_watch(app)
     return app
 

@@ -54,13 +54,14 @@ def doctor(
     check_options(options)
     found = deps_of(ctx).doctor(options)
     if as_json:
-        print_json({"ok": found.sound, "findings": [_as_json(finding, found.language) for finding in found.findings]})
+        print_json({"ok": found.sound, "findings": [finding_json(finding, found.language) for finding in found.findings]})
     else:
         console().print(examination_view(found))
     raise typer.Exit(0 if found.sound else 1)
 
 
-def _as_json(finding: Finding, language: str) -> Mapping[str, Any]:
+def finding_json(finding: Finding, language: str) -> Mapping[str, Any]:
+    """Return a finding as ``--json`` prints it."""
     said, remedy = render_diagnosis(finding, language)
     return {"check": finding.check, "project": finding.project, "level": finding.level, "found": said, "do": remedy}
 

@@ -5,6 +5,7 @@ sample's own tests decide whether they may land.
 """
 
 import json
+import os
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -153,10 +154,11 @@ def make_script(keys: Sequence[str]) -> dict[str, Any]:
     return {"issues": dict(zip(keys, roles, strict=True))}
 
 
-def git(*args: str, cwd: Path) -> str:
-    """Run git on the sample and return what it prints."""
+def git(*args: str, cwd: Path, env: Mapping[str, str] | None = None) -> str:
+    """Run git on the sample and return what it prints; *env* is added to the environment."""
     identity = ["-c", "user.name=Sample", "-c", "user.email=sample@localhost", "-c", "commit.gpgsign=false"]
-    done = subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True)
+    whole = {**os.environ, **env} if env else None
+    done = subprocess.run(["git", *identity, *args], cwd=cwd, check=True, capture_output=True, text=True, env=whole)
     return done.stdout
 
 

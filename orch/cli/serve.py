@@ -34,9 +34,12 @@ def demo(
     keep: Annotated[Path | None, typer.Option("--keep", metavar="DIR", help="Keep everything in this directory.")] = None,
     stay: Annotated[bool, typer.Option("--serve", help="Leave the live page up at the end.")] = False,
     port: Annotated[int | None, typer.Option("--port", help="The page's port (default: a free one).", min=0, max=65535)] = None,
+    services: Annotated[
+        bool, typer.Option("--services", help="With a stand-in Plane and Gitea on this machine, over webhooks and git-HTTP.")
+    ] = False,
 ) -> None:
     """Run the whole line on a sample repository with a scripted agent; needs nothing."""
-    raise typer.Exit(deps_of(ctx).demo(DemoOptions(json=as_json, keep=keep, serve=stay, port=port)))
+    raise typer.Exit(deps_of(ctx).demo(DemoOptions(json=as_json, keep=keep, serve=stay, port=port, services=services)))
 
 
 def serve(

@@ -8,13 +8,17 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from orch.core.render.quote import clean, cut
 
 WIDTH_PIPED = 160
+WIDTH_FULL = 130
+"""From so many columns on all that is known of a task stands in one line."""
 
 _COLOURS = {
     "blocked": "red",
@@ -79,13 +83,46 @@ def task_table(tasks: Iterable[Mapping[str, Any]]) -> Table:
     return table
 
 
-def status_view(snapshot: Mapping[str, Any]) -> RenderableType:
-    """Return what ``orch status`` shows."""
+def narrow_tasks(tasks: list[Mapping[str, Any]], width: int) -> RenderableType:
+    """Return the tasks for a narrow terminal: a line each, and under it what it waits for."""
+    names = [plain(task.get("id"), 40) for task in tasks]
+    first = max(cell_len(name) for name in ["ID", *names]) + 2
+    rows: list[RenderableType] = []
+    fixed = {"stage": 15, "status": 15}
+    title = max(width - first - sum(fixed.values()) - len("Runs") - len(" $999.99"), 12)
+
+    def row(name: str, about: str, stage: str, status: str, runs: str, cost: str, style: str = "", colour: str = "") -> Text:
+        text = Text(no_wrap=True, overflow="crop")
+        text.append(set_cell_size(name, first), style=style or "bold")
+        text.append(_cut(about, title - 2) + "  ", style=style)
+        text.append(set_cell_size(stage, fixed["stage"]), style=style)
+        text.append(set_cell_size(status, fixed["status"]), style=style or colour)
+        text.append(f"{runs:>4}{cost:>8}", style=style)
+        return text
+
+    rows.append(row("ID", "Title", "Stage", "Status", "Runs", "Cost", style="bold"))
+    for name, task in zip(names, tasks, strict=True):
+        status = plain(task.get("status"))
+        told = plain(task.get("title"), 120), plain(task.get("stage")), status, plain(task.get("runs"))
+        rows.append(row(name, *told, dollars(task.get("cost_usd")), colour=_COLOURS.get(status, "")))
+        if waits := plain(task.get("waiting")):
+            rows.append(Padding(Text(waits, style="dim", overflow="fold"), (0, 0, 0, first)))
+    return Group(*rows)
+
+
+def _cut(text: str, width: int) -> str:
+    """Return *text* in exactly *width* cells, with the mark of a cut where it was longer."""
+    return set_cell_size(text, width) if cell_len(text) <= width else f"{set_cell_size(text, width - 1)}…"
+
+
+def status_view(snapshot: Mapping[str, Any], width: int = WIDTH_PIPED) -> RenderableType:
+    """Return what ``orch status`` shows in a terminal of *width* columns."""
     tasks = list(snapshot.get("tasks") or [])
     issues = [issue for issue in snapshot.get("issues") or [] if not issue.get("task")]
     parts: list[RenderableType] = [*_holds(snapshot.get("projects") or [])]
     if tasks:
-        parts += [task_table(tasks), Text(_totals(tasks), style="dim")]
+        table = task_table(tasks) if width >= WIDTH_FULL else narrow_tasks(tasks, width)
+        parts += [table, Text(_totals(tasks), style="dim")]
     else:
         parts.append(Text("No tasks yet. A card enters the line with: orch board move ID to_analyse"))
     if issues:

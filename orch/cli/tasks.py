@@ -58,7 +58,8 @@ def status(ctx: typer.Context, as_json: AsJson = False, data_dir: DataDir = None
     if as_json:
         print_json(body)
     else:
-        console().print(status_view(body))
+        out = console()
+        out.print(status_view(body, out.width))
 
 
 def why(ctx: typer.Context, task: TaskId, as_json: AsJson = False, data_dir: DataDir = None, url: Url = None) -> None:

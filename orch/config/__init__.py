@@ -5,7 +5,7 @@ Owns: every setting and its default (``settings``), the registry of projects (``
 Rule: nothing here is kept or changed after it was read; a reload reads again and replaces the whole.
 """
 
-from orch.config.reading import OTHER_VARIABLES, Loaded, check_services, load, load_settings, read_file, secret_files
+from orch.config.reading import OTHER_VARIABLES, Loaded, check_services, judge_table, load, load_settings, read_file, secret_files
 from orch.config.registry import AGENT_ROLES, ProjectEntry, Refused, default_roles, make_project
 from orch.config.repository import ProjectOptions, Repository, open_repository, parse_command, project_from_options
 from orch.config.settings import ENV_PREFIX, Settings, in_repos, is_secret
@@ -24,6 +24,7 @@ __all__ = [
     "default_roles",
     "in_repos",
     "is_secret",
+    "judge_table",
     "load",
     "load_settings",
     "make_project",

@@ -67,6 +67,15 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     return _settings(table, os.environ if environ is None else environ, "" if path is None else f"{path}: ", [])
 
 
+def judge_table(table: Mapping[str, Any], where: str) -> tuple[Project, ...]:
+    """Return the projects of a file's table, those too that lack something to be started; raise ConfigError as ``load`` does.
+
+    The environment is not asked, nor what services need.
+    """
+    rest = {key: value for key, value in table.items() if key != "projects"}
+    return _projects(table.get("projects", []), _settings(rest, {}, where, []), where)
+
+
 def _settings(table: Mapping[str, Any], environ: Mapping[str, str], where: str, warnings: list[str]) -> Settings:
     _refuse_secrets(table, where)
     _checked(table, _TABLE, where)

@@ -172,6 +172,21 @@ class LiftPause:
     by: str
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetBudget:
+    """Raise the budget of *task* by *raise_usd*, or *lift* it (no limit any more); of the present UTC day when *task* is empty.
+
+    *shown_usd* is the limit that the person was shown: where another one is in force, nothing is done.
+    """
+
+    task: str
+    by: str
+    raise_usd: float | None = None
+    lift: bool = False
+    shown_usd: float | None = None
+
+
 RepoControl = AdoptIssue | RevertTask | FreezeRepo | UnfreezeRepo | PauseRepos | UnpauseRepos
 PersonCommand = (
     DecideTask
@@ -189,4 +204,5 @@ PersonCommand = (
     | PauseRepos
     | UnpauseRepos
     | LiftPause
+    | SetBudget
 )

@@ -44,12 +44,13 @@ def card_read(context: Context, task: Task, news: CardNews) -> Decided:
     if news.issue is None:
         _gone(turn, news.history)
         return turn.end()
-    if _is_known_gone(news.history):
+    back = _is_known_gone(news.history)
+    if back:
         turn.record(task.stage, task.stage, BACK)
     _note_text(turn, news.issue)
     entry = news.chosen.entry
     if news.chosen.trigger is not None or entry is None or entry.target is None:
-        return turn.end()
+        return turn.end(show=back)  # what was to be shown meanwhile met no card
     if news.chosen.unknown:
         return _unexplained(turn, news.states, entry.target, str(entry.id))
     if news.states.groups.get(entry.target) in CLOSED and news.states.trigger_of(entry.target) is None:

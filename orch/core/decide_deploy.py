@@ -80,6 +80,7 @@ def voided(context: Context, task: Task, void: Void) -> Decided:
     turn.record(task.stage, task.stage, "confirm-voided", f"frozen by {void.freeze.by}: {void.freeze.detail}"[:500])
     text = render_confirm_voided(task.work_item, void.freeze, turn.language)
     turn.comment(Role.DEPLOYER, text, f"confirm-voided:{context.now.isoformat()}")
+    turn.alert("confirm-deploy", text)
     return turn.end()
 
 

@@ -7,6 +7,7 @@ Rule: a decision is for the artefacts or SHA that were shown; the first committe
 from collections.abc import Sequence
 from typing import assert_never
 
+from orch.core.budget import Purse
 from orch.core.decide_control import barred_from_deploy, make_fix
 from orch.core.decide_deploy import FAILURES
 from orch.core.decide_task import advance
@@ -14,6 +15,7 @@ from orch.core.effects import WakeRepo
 from orch.core.gates import Evidence
 from orch.core.messages import Answer, Decide, Decision, TriggerSet, Verb
 from orch.core.model import Awaiting, Counters, Deploy, DeployState, Feedback, Freeze, Job, ParkReason, Survivor, Task, Verdict
+from orch.core.over_budget import kept_by_budget
 from orch.core.render import (
     render_already_decided,
     render_no_reason,
@@ -51,12 +53,15 @@ def decided(
     job: Job | None = None,
     deploy: Deploy | None = None,
     queued: bool = False,
+    purse: Purse | None = None,
+    begun: bool = True,
 ) -> Decided:
     """A person decided by page, CLI or chat.
 
     *active* says whether the task has a queued or running job, *landing* whether an intent to land it is open, *freeze* is
     that of its repo, *last* the newest verdict of its stage, *job* its newest one, *survivors* are processes of it that live and
-    cannot be ended. *deploy* is its newest deploy, *queued* says that this is an agent's which no slot has claimed.
+    cannot be ended. *deploy* is its newest deploy, *queued* says that this is an agent's which no slot has claimed. *purse* is
+    the task's own budget, *begun* says whether an agent began its newest job.
     """
     turn = Turn(context, task)
     match command.decision:
@@ -65,7 +70,8 @@ def decided(
         case Decision.STOP:
             answer = _stop(turn, command.by, landing=landing, deploy=deploy, queued=queued)
         case Decision.RESUME:
-            answer = _kept_by(survivors, turn) or _resume(turn, command.by, active=active, last=last, job=job)
+            kept = _kept_by(survivors, turn) or kept_by_budget(task, purse)
+            answer = kept or _resume(turn, command.by, active=active, last=last, job=job, begun=begun)
         case Decision.FIX:
             answer = make_fix(turn, command.by)
         case _:
@@ -151,12 +157,12 @@ def _kept_by(survivors: Sequence[Survivor], turn: Turn) -> Answer | None:
     return _refused(render_still_alive(turn.task.work_item, survivors, turn.language), turn.task)
 
 
-def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None, job: Job | None) -> Answer:
+def _resume(turn: Turn, by: str, *, active: bool, last: Verdict | None, job: Job | None, begun: bool) -> Answer:
     """Take a parked task on at its stage, with its counters reset."""
     task = turn.task
     if is_terminal(task.stage) or task.park is None:
         return _refused(f"{task.work_item} is not parked: there is nothing to resume", task)
-    resume(turn, by, active=active, last=last, job=job)
+    resume(turn, by, active=active, last=last, job=job, begun=begun)
     return _done(f"{task.work_item}: resumed at {turn.task.stage}", task)
 
 

@@ -97,12 +97,22 @@ def _was_shown(entry: Activity, entries: Sequence[Activity], column: str | None)
     return entry.target == column or any(later.ours and later.source == entry.target for later in after)
 
 
-def rejection_reason(comments: Sequence[BoardComment], task: Task | None) -> str:
-    """Return the newest human comment that is newer than the artefacts it speaks about, or an empty string."""
+def rejection_reason(comments: Sequence[BoardComment], task: Task | None, shown_at: datetime | None = None) -> str:
+    """Return the newest human comment that is newer than the artefacts it speaks about, or an empty string.
+
+    *shown_at* is when the board itself says that they were shown: its clock dates the comments, and ours may be another.
+    """
     if task is None:
         return ""
-    human = [comment for comment in comments if not comment.ours and comment.created_at >= task.updated_at]
+    since = shown_at or task.updated_at
+    human = [comment for comment in comments if not comment.ours and comment.created_at >= since]
     return human[-1].text if human else ""
+
+
+def shown_at(entries: Sequence[Activity], states: StatusMap) -> datetime | None:
+    """Return when the board dates our newest entry, where that shows artefacts for a decision."""
+    ours = [entry for entry in entries if entry.ours]
+    return ours[-1].created_at if ours and ours[-1].target == states.state_for(Status.IN_REVIEW) else None
 
 
 @final
@@ -155,7 +165,7 @@ def decide_trigger(trigger: Status | None, issue: BoardIssue, live: Task | None,
     if live is not None:
         return Forward(task=live.row)
     if trigger is not Status.TO_ANALYSE:
-        return Nothing() if trigger is Status.STOP else Useless()
+        return Nothing() if trigger is Status.STOP and newest is None else Useless()  # there was never anything to stop
     if newest is not None and newest.stage is Stage.DONE:
         return Useless()
     if newest is not None and not newest.swept:

@@ -37,6 +37,7 @@ from orch.core.model import (
     Task,
     Verdict,
 )
+from orch.core.over_budget import run_stopped
 from orch.core.render import (
     render_branch_moved,
     render_done,
@@ -147,16 +148,16 @@ def _wait(turn: Turn, result: GateResult, evidence: Evidence) -> None:
     match result.gate:
         case "analysis_artifacts":
             turn.set(awaiting=Awaiting.INPUT, shown=task.head)
-            text = (evidence.artefacts or {})["questions.md"].text
-            turn.comment(Role.ANALYST, render_questions(task.work_item, text, turn.language), "questions")
-            turn.alert("input", f"{task.work_item} needs input")
+            text = render_questions(task.work_item, (evidence.artefacts or {})["questions.md"].text, turn.language)
+            turn.comment(Role.ANALYST, text, "questions")
+            turn.alert("input", text)
         case "approved":
             if task.awaiting is not Awaiting.APPROVAL or task.shown != task.head:
                 turn.set(awaiting=Awaiting.APPROVAL, shown=task.head)
                 assert task.head is not None
                 text = render_plan_ready(task.work_item, _links(turn, evidence), task.head, turn.language)
                 turn.comment(Role.ANALYST, text, "plan-ready")
-                turn.alert("approval", f"{task.work_item}: the plan waits for approval")
+                turn.alert("approval", text)
         case "branch_mergeable":
             if not turn.project.merge_gate:
                 turn.set(awaiting=Awaiting.MERGE, note="the merge gate is off: merge the pull request by hand")
@@ -259,7 +260,9 @@ def run_ended(context: Context, task: Task, job: Job, run: Run, ended: RunEnded)
     result = ended.result
     if result.outcome is not Outcome.CANCELLED:
         _tell_finished(turn, run, result)
-    if result.outcome is not Outcome.SUCCEEDED:
+    if result.outcome is Outcome.BUDGET_EXHAUSTED:
+        run_stopped(turn, ended)
+    elif result.outcome is not Outcome.SUCCEEDED:
         _after_failure(turn, job, result, ended.account_until)
     elif ended.refusal is not None:
         _after_refusal(turn, ended)

@@ -1,12 +1,37 @@
-"""Dependencies between issues: would one more edge close a cycle, and which.
+"""Dependencies between issues: what a board says of them, would one more edge close a cycle, and which.
 
-Owns: the one cycle search, over plain mappings. It does not read the store: whoever declares an edge loads the
-project's edges in the transaction that will write the new one.
+Owns: what was read of a card's relations, and the one cycle search, over plain mappings. It does not read the store: whoever
+declares an edge loads the project's edges in the transaction that will write the new one.
 Rule: an edge ``a -> b`` reads "a waits for b"; the answer is the shortest cycle, so that a person sees the whole of it.
 """
 
 from collections import deque
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import final
+
+from orch.core.ids import IssueId
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Relations:
+    """What the board says that *issue* waits for: each card, and whether it stands where nobody works on it any more.
+
+    *unknown* are cards that the project does not have: whether they are done cannot be told, so that they are not awaited.
+    *unreadable* says why the board told nothing at all: what was read before stays.
+    """
+
+    issue: IssueId
+    on: Mapping[IssueId, bool] = field(default_factory=dict)
+    unknown: tuple[IssueId, ...] = ()
+    unreadable: str = ""
+
+
+def cycle_of(edges: Mapping[str, Iterable[str]], start: str) -> list[str] | None:
+    """Return the shortest cycle through *start* that *edges* hold, or None."""
+    found = [cycle for on in edges.get(start, ()) if (cycle := find_cycle(edges, start, on)) is not None]
+    return min(found, key=len, default=None)
 
 
 def find_cycle(edges: Mapping[str, Iterable[str]], start: str, on: str) -> list[str] | None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import final
 
+from orch.core.budget import UNMETERED
 from orch.core.ids import ProjectName
 from orch.core.model import Limits, Project
 from orch.core.room import Free, Resource, shortages
@@ -35,6 +36,7 @@ class Check(StrEnum):
     ROOM = "room"
     SANDBOX = "sandbox"
     PROMPTS = "prompts"
+    CHAT = "chat"
     AGENTS = "agents"
     COMMANDS = "commands"
     LANDING = "landing"
@@ -181,6 +183,35 @@ def judge_rebase(*, always: bool) -> list[Finding]:
     return [] if always else [_found(Check.LANDING, Level.WARNING, "landing.no_rebase")]
 
 
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChatFacts:
+    """What Telegram answered: *trouble* why it did not, *bot* and *chat* as people know them, *users* how many may press.
+
+    *unseen* is why the chat cannot be seen, *webhook* where the bot's updates go instead of to us.
+    """
+
+    trouble: str = ""
+    bot: str = ""
+    chat: str = ""
+    unseen: str = ""
+    webhook: str = ""
+    users: int = 0
+
+
+def judge_chat(facts: ChatFacts) -> list[Finding]:
+    if facts.trouble:
+        return [_found(Check.CHAT, Level.FAULT, "chat.trouble", detail=facts.trouble)]
+    if facts.unseen:
+        return [_found(Check.CHAT, Level.FAULT, "chat.unseen", bot=facts.bot, detail=facts.unseen)]
+    findings = [_found(Check.CHAT, Level.OK, "chat", bot=facts.bot, chat=facts.chat, users=facts.users)]
+    if not facts.users:
+        findings.append(_found(Check.CHAT, Level.WARNING, "chat.nobody"))
+    elif facts.webhook:
+        findings.append(_found(Check.CHAT, Level.FAULT, "chat.webhook", url=facts.webhook))
+    return findings
+
+
 # ------------------------------------------------------------------------------------------------ a project
 
 
@@ -196,6 +227,12 @@ def judge_agents(project: Project, missing: Mapping[Role, str]) -> list[Finding]
         _found(Check.AGENTS, Level.FAULT, "agents.missing", project.name, roles=", ".join(roles), detail=why)
         for why, roles in by_reason.items()
     ]
+
+
+def judge_budgets(project: Project, *, budgeted: bool) -> list[Finding]:
+    """*budgeted* says whether a task's or a day's budget is set: an agent that reports no cost is not bounded by it."""
+    roles = [role for role, settings in project.agents().items() if settings.agent in UNMETERED] if budgeted else []
+    return [_found(Check.AGENTS, Level.WARNING, "agents.unmetered", project.name, roles=", ".join(roles))] if roles else []
 
 
 def judge_commands(project: Project, missing: Mapping[str, str]) -> list[Finding]:

@@ -171,10 +171,20 @@ class MarkMerged:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
-    """Chat: a sounding message, only where a person is needed. *kind* is a short key."""
+    """Chat: a sounding message, only where a person is needed. *kind* is a short key.
+
+    *shown* is what a decision about it is for: the SHA that is asked about, or the name of the park; empty for neither.
+    """
 
     kind: str
     text: str
+    shown: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TellDependents:
+    """The task was cancelled: decide about each live task whose issue waits for its issue."""
 
 
 @final
@@ -200,7 +210,16 @@ ForgeEffect = OpenPullRequest | EditPullRequest | ReopenPullRequest | PushBranch
 ChatEffect = Alert
 OutboxEffect = BoardEffect | ForgeEffect | ChatEffect
 StoreEffect = (
-    QueueJob | RequeueJob | CancelJobs | ExpediteJob | EnterTrain | RecordTransition | RecordVerdict | KeepSurvivors | KeepDeploy
+    QueueJob
+    | RequeueJob
+    | CancelJobs
+    | ExpediteJob
+    | EnterTrain
+    | RecordTransition
+    | RecordVerdict
+    | KeepSurvivors
+    | KeepDeploy
+    | TellDependents
 )
 HintEffect = WakeSlots | WakeRepo | CancelRun
 Effect = OutboxEffect | StoreEffect | HintEffect

@@ -12,7 +12,7 @@ from dataclasses import replace
 from datetime import datetime
 from statistics import quantiles
 
-from orch.core.ids import ProjectName, TaskRow
+from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.messages import CommandVerdict
 from orch.core.model import Candidate, CheckRow, Intent, IntentKind, Project, Repo, Task, TrainRow, Transition
 from orch.core.train import Chain, Check, Train, Waiting, initial, landed
@@ -53,6 +53,12 @@ def landing_members(intents: Iterable[Intent]) -> frozenset[TaskRow]:
     """Return the tasks that an open intent is about to land."""
     found = [intent.candidate for intent in intents if intent.kind is IntentKind.LAND and intent.candidate is not None]
     return frozenset(member.task for candidate in found for member in candidate.members)
+
+
+def kept_candidates(running: Iterable[CheckRow], intents: Iterable[Intent]) -> frozenset[Sha]:
+    """Return the candidates that are being tested or about to land: their commits must stay where they are."""
+    about = {intent.candidate.sha for intent in intents if intent.candidate is not None}
+    return frozenset(about | {check.sha for check in running})
 
 
 def waiting(queue: Sequence[Task], landing: Collection[TaskRow]) -> list[Waiting]:

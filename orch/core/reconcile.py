@@ -133,6 +133,14 @@ class HookSigns:
     dead: bool = False
 
 
+def polled_until(since: datetime, began: datetime, changes: Collection[datetime]) -> datetime:
+    """Return up to when a poll that *began* has read a board: by the board's own times, its clock and ours may be hours apart.
+
+    Where ours is ahead, a change would be skipped that the board dates after the newest one that was seen.
+    """
+    return min(began, max(changes, default=since))
+
+
 def after_poll(signs: HookSigns, changes: Sequence[datetime], now: datetime) -> HookSigns:
     """Return the signs after a poll that saw *changes* made by others, each at its time."""
     seen = (*signs.pending, *changes)

@@ -11,6 +11,7 @@ from typing import final
 
 from orch.core.effects import Alert
 from orch.core.model import Awaiting, Task
+from orch.core.presses import asked_about
 from orch.core.render import render_reminder
 from orch.core.stages import is_terminal
 
@@ -39,4 +40,5 @@ def due_reminder(task: Task, now: datetime, remind_h: float, language: str) -> R
     if not 1 <= number <= TIMES_MAX:
         return None
     text = render_reminder(task, (now - task.updated_at).total_seconds(), language)
-    return Reminder(alert=Alert(kind=f"reminder-{task.awaiting}", text=text), at=task.updated_at + number * period)
+    alert = Alert(kind=f"reminder-{task.awaiting}", text=text, shown=asked_about(task))
+    return Reminder(alert=alert, at=task.updated_at + number * period)

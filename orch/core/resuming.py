@@ -35,10 +35,10 @@ _UNJUDGED = (ParkReason.INFRASTRUCTURE, ParkReason.NO_CI, ParkReason.ACTOR_FAILE
 _SENT_BACK = {Stage.REVIEW: ("review", VerdictValue.CHANGES_REQUESTED), Stage.TESTING: ("testing", VerdictValue.FAIL)}
 
 
-def resume(turn: Turn, by: str, *, active: bool, last: Verdict | None = None, job: Job | None = None) -> None:
+def resume(turn: Turn, by: str, *, active: bool, last: Verdict | None = None, job: Job | None = None, begun: bool = True) -> None:
     """A person takes a parked task on, with its counters reset.
 
-    *last* is the newest verdict of its stage, *job* its newest one.
+    *last* is the newest verdict of its stage, *job* its newest one, *begun* says whether an agent began that.
     """
     task = turn.task
     assert task.park is not None, "only a parked task is resumed"
@@ -57,8 +57,10 @@ def resume(turn: Turn, by: str, *, active: bool, last: Verdict | None = None, jo
             turn.move(Move.BRANCH_MOVED, cause="branch-moved", detail=str(task.head)[:12])
         advance(turn, Evidence())
     else:
-        goes_on = reason in _AROUND_IT and job is not None and job.stage is task.stage
+        goes_on = reason in (*_AROUND_IT, ParkReason.BUDGET) and job is not None and job.stage is task.stage
         mode = RunMode.CONTINUATION if goes_on else RunMode.NEW_ATTEMPT
+        if goes_on and job is not None and not begun:
+            mode = job.mode
         feedback = job.feedback if goes_on and job is not None else Feedback(kind="resumed", text=evidence)
         _go_on(turn, at_ci=at_ci, active=active, mode=mode, feedback=feedback)
 

@@ -5,7 +5,7 @@ call of a ``decide_*`` function and leaves it as a frozen ``Outcome`` value.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, final
 
@@ -19,12 +19,14 @@ from orch.core.effects import (
     QueueJob,
     RecordTransition,
     SetStatus,
+    TellDependents,
     WakeRepo,
     WakeSlots,
 )
 from orch.core.ids import Branch
 from orch.core.messages import Answer
 from orch.core.model import Awaiting, Feedback, Limits, Park, ParkReason, Project, RunMode, Task, Transition
+from orch.core.presses import asked_about
 from orch.core.render import render_parked
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal, step
 from orch.core.views import status_of
@@ -55,11 +57,15 @@ class Context:
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
-    """A decision: the task as it shall be, what the shell is asked to do, and the answer where a person asked."""
+    """A decision: the task as it shall be, what the shell is asked to do, and the answer where a person asked.
+
+    *context* is what it was made with: other tasks are decided about with the same.
+    """
 
     task: Task
     effects: tuple[Effect, ...] = ()
     answer: Answer | None = None
+    context: Context | None = field(default=None, compare=False)
 
     @property
     def changed(self) -> bool:
@@ -96,7 +102,7 @@ class Turn:
         self.emit(Comment(role=role, text=text, key=f"{int(self.task.row)}:{int(self.task.attempt)}:{topic}"))
 
     def alert(self, kind: str, text: str) -> None:
-        self.emit(Alert(kind=kind, text=text))
+        self.emit(Alert(kind=kind, text=text, shown=asked_about(self.task)))
 
     def record(self, source: Stage | None, target: Stage, cause: str, detail: str = "", by: str = "") -> None:
         line = Transition(
@@ -116,6 +122,8 @@ class Turn:
         if is_terminal(target):
             self.set(finished_at=self.context.now, park=None)
             self.emit(WakeSlots(), WakeRepo())
+        if target is Stage.CANCELLED:
+            self.emit(TellDependents())
 
     def queue(self, *, mode: RunMode = RunMode.NEW_ATTEMPT, feedback: Feedback | None = None, delay_s: float = 0.0) -> None:
         """Queue the agent of the task's stage."""
@@ -151,7 +159,7 @@ class Turn:
         if quiet:
             return
         self.comment(Role.STREAM, text, f"parked:{reason}:{self.context.now.isoformat()}")
-        self.alert("parked", text)
+        self.alert("budget" if reason is ParkReason.BUDGET else "parked", text)
 
     def end(self, answer: Answer | None = None, *, show: bool = False) -> Decided:
         """Finish: the shown status is written when it changed, or when *show* asks for it."""
@@ -159,7 +167,7 @@ class Turn:
             self.emit(SetStatus(status=status_of(self.task)))
         if self.task != self.before:
             self.set(updated_at=self.context.now)
-        return Decided(task=self.task, effects=tuple(self.effects), answer=answer)
+        return Decided(task=self.task, effects=tuple(self.effects), answer=answer, context=self.context)
 
     def ignore(self, answer: Answer | None = None) -> Decided:
         """Nothing happens: the message is stale, or there is nothing to do."""

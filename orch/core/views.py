@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import assert_never, final
 
+from orch.core.accounting import stage_durations, stage_lines, totals
+from orch.core.budget import UNMETERED, BudgetScope, Purse, next_day, overrun
 from orch.core.deploy_views import deploy_view, why_deploy
 from orch.core.model import (
     Account,
@@ -19,6 +21,7 @@ from orch.core.model import (
     FreezeCause,
     Job,
     JobState,
+    ParkReason,
     Repo,
     Run,
     RunKind,
@@ -28,12 +31,14 @@ from orch.core.model import (
     Watch,
     WatchSign,
 )
+from orch.core.render.budget import render_budget_onward, render_day_spent
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_duration, render_moment, short_sha, tokens_cached, tokens_in
 from orch.core.render.quote import clean, cut, plain
 from orch.core.render.replies import render_frozen_by
 from orch.core.retry import clears_at
 from orch.core.room import Shortage
+from orch.core.spend_views import budget_view, stages_view, totals_view
 from orch.core.stages import Stage, is_landed, is_terminal
 from orch.core.statuses import Status
 
@@ -88,6 +93,7 @@ class TaskFacts:
     job: Job | None = None
     dependencies: Sequence[str] = ()
     open_dependencies: Sequence[str] = ()
+    board_dependencies: Sequence[str] = ()
     held_by: str = ""
     history: Sequence[Transition] = ()
     repo: Repo | None = None
@@ -105,6 +111,9 @@ class TaskFacts:
     deploys: Sequence[Deploy] = ()
     watch: Watch | None = None
     """How what the task brought does in production, while its card shows something of that."""
+    purse: Purse | None = None
+    """The task's own budget, *day* that of the present UTC day."""
+    day: Purse | None = None
 
     def running(self) -> Run | None:
         """Return the newest run that has not ended."""
@@ -122,15 +131,18 @@ class TaskFacts:
 # ------------------------------------------------------------------------------------------------ why
 
 
-def why(facts: TaskFacts, now: datetime, language: str = "en") -> str:
-    """Say in one or two plain sentences what the task waits for, since when, and what would move it on."""
-    task, since = facts.task, _Since(now, language)
+def why(facts: TaskFacts, now: datetime, language: str = "en", *, elapsed: bool = True) -> str:
+    """Say in one or two plain sentences what the task waits for, since when, and what would move it on.
+
+    Without *elapsed* a wait is told by when it began alone, so that the sentence does not age.
+    """
+    task, since = facts.task, _Since(now, language, elapsed)
     if is_terminal(task.stage):
         return _why_ended(facts, since)
     if task.cancel_requested_at is not None:
         return say(language, "why.stopping", since=since(task.cancel_requested_at))
     if task.park is not None:
-        return _why_parked(task, since)
+        return _why_parked(task, since, facts.purse)
     told = _why_waiting(facts, since)
     note = plain(task.note, 300)
     return f"{told} {note}" if note else told
@@ -143,8 +155,11 @@ class _Since:
 
     now: datetime
     language: str
+    elapsed: bool = True
 
     def __call__(self, at: datetime) -> str:
+        if not self.elapsed:
+            return say(self.language, "why.since_moment", moment=render_moment(at))
         passed = render_duration((self.now - at).total_seconds())
         return say(self.language, "why.since", moment=render_moment(at), duration=passed)
 
@@ -165,7 +180,7 @@ def _why_ended(facts: TaskFacts, since: _Since) -> str:
     return say(language, f"why.{task.stage}", since=ended)
 
 
-def _why_parked(task: Task, since: _Since) -> str:
+def _why_parked(task: Task, since: _Since, purse: Purse | None) -> str:
     assert task.park is not None
     language, park = since.language, task.park
     told = say(
@@ -178,6 +193,8 @@ def _why_parked(task: Task, since: _Since) -> str:
     clears = clears_at(park, task.counters)
     if clears is not None:
         onward = say(language, "why.parked_clears", moment=render_moment(max(clears, since.now)))
+    elif park.reason is ParkReason.BUDGET and purse is not None and purse.is_spent:
+        onward = render_budget_onward(task.work_item, language)
     else:
         onward = say(language, "why.parked_person", command=f"orch resume {task.work_item}")
     return f"{told} {onward}"
@@ -217,7 +234,8 @@ def _why_agent(facts: TaskFacts, since: _Since) -> str:
     """A job is running, queued behind something, or about to be queued. The first two obstacles are named."""
     language, job, run = since.language, facts.job, facts.running()
     if run is not None:
-        return _why_run(run, since)
+        told = _why_run(run, since)
+        return f"{told} {say(language, 'why.unmetered')}" if _is_unmetered(facts, run) else told
     if job is None:
         return say(language, "why.unqueued")
     if job.state is JobState.RUNNING:
@@ -240,6 +258,8 @@ def _obstacles(facts: TaskFacts, job: Job, since: _Since) -> list[str]:
         told.append(_frozen(freeze, since))
     if facts.repo is not None and facts.repo.paused:
         told.append(say(language, "why.paused", command=f"orch unpause {task.project}"))
+    if facts.day is not None and (spent := overrun(BudgetScope.DAY, facts.day)) is not None:
+        told.append(render_day_spent(spent, next_day(since.now), language))
     if facts.open_dependencies:
         told.append(say(language, "why.dependencies", names=_names(facts.open_dependencies)))
     if facts.held_by:
@@ -279,6 +299,12 @@ def _frozen(freeze: Freeze, since: _Since) -> str:
 def _after_freeze(facts: TaskFacts, since: _Since, told: str) -> str:
     freeze = facts.freeze()
     return told if freeze is None else f"{_frozen(freeze, since)} {told}"
+
+
+def _is_unmetered(facts: TaskFacts, run: Run) -> bool:
+    """Say whether a budget is to bound a run whose agent has reported no cost."""
+    limited = any(purse is not None and purse.limit_usd is not None for purse in (facts.purse, facts.day))
+    return limited and run.agent in UNMETERED and run.cost_usd == 0
 
 
 def _why_run(run: Run, since: _Since) -> str:
@@ -342,6 +368,9 @@ def task_view(facts: TaskFacts, now: datetime) -> dict[str, object]:
         "tokens_in": tokens_in(usage),
         "tokens_cached": tokens_cached(usage),
         "tokens_out": usage.output,
+        "stages": stages_view(stage_lines(task, facts.runs, facts.history, now)),
+        "totals": totals_view(totals(task, facts.runs, facts.history, now)),
+        "budget": budget_view(task, facts.purse),
         "branch": task.branch,
         "sha": task.landed or task.head,
         "landed": task.landed,
@@ -349,9 +378,23 @@ def task_view(facts: TaskFacts, now: datetime) -> dict[str, object]:
         "pr": task.pr_number,
         "attempt": int(task.attempt),
         "role": str(running.role) if running is not None and running.role is not None else None,
+        "running": _running_view(running) if running is not None else None,
+        "exempt": task.exempt,
+        "stopping": task.cancel_requested_at is not None and not is_terminal(task.stage),
         "created_at": _moment(task.created_at),
         "updated_at": _moment(task.updated_at),
         "finished_at": _moment(task.finished_at),
+    }
+
+
+def _running_view(run: Run) -> dict[str, object]:
+    return {
+        "n": int(run.id),
+        "kind": str(run.kind),
+        "role": str(run.role) if run.role is not None else None,
+        "agent": run.agent,
+        "model": run.model,
+        "started_at": _moment(run.started_at),
     }
 
 
@@ -377,13 +420,7 @@ def task_detail(facts: TaskFacts, now: datetime) -> dict[str, object]:
 
 def stage_seconds(task: Task, history: Sequence[Transition], now: datetime) -> dict[str, float]:
     """Return how long the task has been in each stage it was in, in seconds, repeats added up."""
-    spent: dict[str, float] = {}
-    stage, entered = Stage.ANALYSIS, task.created_at
-    for line in history:
-        spent[stage] = spent.get(stage, 0.0) + max((line.at - entered).total_seconds(), 0.0)
-        stage, entered = line.target, line.at
-    if not is_terminal(stage):
-        spent[stage] = spent.get(stage, 0.0) + max(((task.finished_at or now) - entered).total_seconds(), 0.0)
+    spent = stage_durations(task, history, now)
     return {str(name): round(seconds, 3) for name, seconds in spent.items()}
 
 

@@ -61,10 +61,11 @@ class Control(Protocol):
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CardEvent:
-    """An event about a card: it is to be read."""
+    """An event about a card: it is to be read. *key* is the same for every repetition of it, empty where that cannot be told."""
 
     project: ProjectName
     issue: IssueId
+    key: str = ""
 
 
 @final

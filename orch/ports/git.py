@@ -27,6 +27,7 @@ from orch.core.model import (
 )
 from orch.core.stages import Role
 from orch.core.train import Chain
+from orch.ports.retention import Retirable
 
 
 class PushResult(StrEnum):
@@ -166,6 +167,12 @@ class Mirror(Protocol):
     async def export(self, sha: Sha, folder: Path) -> None:
         """Lay a working copy of *sha* out at *folder*, whole or not at all; nothing where one stands there already."""
 
+    async def retire(self, gone: Collection[Retirable], *, kept: Collection[Sha], days: int) -> int:
+        """Drop what the mirror kept of ended tasks, and every candidate but *kept*; return how many refs went.
+
+        Objects that nothing reaches go later, when they are older than *days*. The documents of every task stay.
+        """
+
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -254,3 +261,52 @@ class Workspace(Protocol):
 
     async def remove(self, task: TaskRow) -> None:
         """Remove worktree and home."""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundFile:
+    """One file of a task's artefact folder; *name* is relative to it. *problem*: why its content cannot be shown."""
+
+    name: str
+    size: int
+    blob: Sha
+    problem: str = ""
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChangedFile:
+    """One file of a diff, with the lines added and deleted; None for what has no lines (a binary file)."""
+
+    path: str
+    added: int | None
+    deleted: int | None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BranchDiff:
+    """What a branch changed since it left its base's line. The sums are over all files, *files* are the first of them."""
+
+    files: tuple[ChangedFile, ...] = ()
+    count: int = 0
+    added: int = 0
+    deleted: int = 0
+
+
+class BranchReader(Protocol):
+    """What people are shown of a task branch: read from the mirror as it is, nothing is fetched.
+
+    A commit or a mirror that is not there (yet, or any more) gives nothing. Raises TransientError or StoreError for git's own
+    trouble.
+    """
+
+    async def list_artefacts(self, sha: Sha, work_item: WorkItemId) -> tuple[FoundFile, ...]:
+        """Return the files of the artefact folder at *sha*, ``history/`` included, at most 200."""
+
+    async def read_artefact(self, sha: Sha, work_item: WorkItemId, name: str) -> bytes | None:
+        """Return the content of the artefact *name*; None where there is no such file or it cannot be shown."""
+
+    async def diff(self, base: Sha, tip: Sha) -> BranchDiff:
+        """Return what *tip* changed since it left *base*'s line, at most 500 files of it."""

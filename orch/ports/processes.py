@@ -20,6 +20,7 @@ from orch.core.model import (
     AgentResult,
     BoardComment,
     Feedback,
+    Figures,
     Limits,
     Project,
     RoleSettings,
@@ -137,6 +138,9 @@ class AgentRequest:
     limits: Limits
     turns_left: int | None = None
     budget_left_usd: float | None = None
+    """What this one run may cost: the least of its role's cap and of what is left of its task's and its day's budget."""
+    session_total_usd: float | None = None
+    """What *session* had cost before, by its own reports."""
     project: ProjectName | None = None
 
 
@@ -145,6 +149,10 @@ class AgentReader(LineReader, Protocol):
 
     @property
     def usage(self) -> Usage: ...
+
+    @property
+    def figures(self) -> Figures:
+        """What the run has told so far; read while it goes on."""
 
     def result(self, end: ProcessEnd) -> AgentResult:
         """Return the outcome; total: every combination of output and exit gives one."""

@@ -3,11 +3,12 @@
 Rule: *work* given to the store is a plain function of a ``Tx``; it may run on another thread and waits for nothing.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from typing import Protocol, TypeVar, final
 
+from orch.core.accounting import SpendRow
 from orch.core.ids import (
     ActivityId,
     Branch,
@@ -29,9 +30,12 @@ from orch.core.model import (
     BoardComment,
     BoardIssue,
     Candidate,
+    Census,
     CheckRow,
     CommitStatus,
+    DayBudget,
     Deploy,
+    Figures,
     Freeze,
     InboxRow,
     Intent,
@@ -47,13 +51,16 @@ from orch.core.model import (
     OutboxRow,
     ParkReason,
     PullRequest,
+    ReasonAsked,
     Repo,
     RowState,
     Run,
     RunKind,
     RunMode,
     Survivor,
+    Target,
     Task,
+    Tracker,
     TrainRow,
     Transition,
     Unexplained,
@@ -63,6 +70,7 @@ from orch.core.model import (
 from orch.core.serial_gate import Standing
 from orch.core.stages import Role, Stage
 from orch.core.statuses import BoardState
+from orch.ports.retention import RetentionTables
 
 T = TypeVar("T")
 
@@ -198,8 +206,8 @@ class JobTables(Protocol):
 
     def list_runs(self, *, task: TaskRow | None = None, running: bool = False, limit: int = 1000) -> list[Run]: ...
 
-    def session_total(self, row: TaskRow, session: str) -> float:
-        """Return the greatest ``session_cost_usd`` stored for that session of that task, 0.0 for none."""
+    def session_total(self, row: TaskRow, session: str, *, before: RunId | None = None) -> float:
+        """Return the greatest ``session_cost_usd`` stored for that session of that task (by runs *before* one), 0.0 for none."""
 
 
 class QueueTables(Protocol):
@@ -219,8 +227,8 @@ class QueueTables(Protocol):
     def add_outbox(self, new: NewOutbox) -> OutboxId | None:
         """Add a row, or return None when *key* exists. A ``SetStatus`` row voids the task's older pending ones."""
 
-    def due_outbox(self, now: datetime, limit: int = 50) -> list[OutboxRow]:
-        """Return for each (task, target) its first pending row, if due."""
+    def due_outbox(self, now: datetime, limit: int = 50, *, but: Target | None = None) -> list[OutboxRow]:
+        """Return for each (task, target) its first pending row, if due; none of target *but*."""
 
     def next_outbox_due(self) -> datetime | None: ...
 
@@ -261,6 +269,30 @@ class RepoTables(Protocol):
 
     def open_dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
         """Return those dependencies that are not terminal by the claim rule."""
+
+    def set_relations(self, project: ProjectName, issue: IssueId, on: Mapping[IssueId, bool], at: datetime) -> bool:
+        """Make *on* what the board says that *issue* waits for, each with whether its card is closed; say whether that is new.
+
+        What was declared here stays. No cycle is refused: the board has it already.
+        """
+
+    def relations(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        """Return those dependencies of *issue* that came from the board alone."""
+
+    def drop_relations(self, project: ProjectName) -> bool:
+        """Forget every dependency that came from the board; say whether there was any."""
+
+    def note_closed(self, project: ProjectName, issue: IssueId, *, closed: bool) -> bool:
+        """Note for whoever waits for *issue* whether its card is closed, which counts while it has no task.
+
+        Say whether that is new.
+        """
+
+    def open_edges(self, project: ProjectName) -> dict[IssueId, list[IssueId]]:
+        """Return whom each issue of the project still waits for."""
+
+    def awaiting_entry(self, project: ProjectName) -> list[IssueId]:
+        """Return the issues of the live tasks that have not begun, or that something from the board still holds."""
 
     def take_lease(self, project: ProjectName, holder: str) -> MergeLease:
         """Take the repo's lease over: the epoch grows by one and every older lease is lost."""
@@ -354,6 +386,35 @@ class ControlTables(Protocol):
         """Return by task the processes that could not be ended, of one task or of all."""
 
 
+class ChatTables(Protocol):
+    """The chat: each task's live message, reasons that were asked for, the updates' offset, where a chat went."""
+
+    def load_tracker(self, row: TaskRow) -> Tracker | None: ...
+
+    def save_tracker(self, tracker: Tracker) -> None:
+        """Write the task's one tracker."""
+
+    def open_trackers(self) -> list[TaskRow]:
+        """Return the tasks whose tracker does not show their end."""
+
+    def save_reason_asked(self, asked: ReasonAsked) -> None: ...
+
+    def load_reason_asked(self, chat: str, message: int) -> ReasonAsked | None: ...
+
+    def drop_reason_asked(self, chat: str, message: int, older_than: datetime) -> None:
+        """Forget one question, and all that were asked before *older_than*."""
+
+    def load_chat_offset(self, bot: str) -> int:
+        """Return the number of the first update of *bot* that was not handled, 0 where none ever was."""
+
+    def save_chat_offset(self, bot: str, offset: int) -> None: ...
+
+    def chat_address(self, chat: str) -> str:
+        """Return where a chat went that got another id, itself where it did not."""
+
+    def save_chat_move(self, chat: str, target: str) -> None: ...
+
+
 class LocalTables(Protocol):
     """The local board's issues, comments and activity; the local forge's pull requests and statuses."""
 
@@ -407,12 +468,15 @@ class LocalTables(Protocol):
 
 
 class AccountTables(Protocol):
-    """Accounts that agents run under, and the store's own probe."""
+    """Accounts that agents run under, the store's own probe, and how much there is of what."""
 
     def load_account(self, name: str) -> Account:
         """Return the account; one that was never saved is not paused."""
 
     def paused_accounts(self) -> list[Account]: ...
+
+    def census(self) -> Census:
+        """Count what is live, queued, open and pending."""
 
     def save_account(self, account: Account) -> None: ...
 
@@ -432,6 +496,32 @@ class AccountTables(Protocol):
         """Write something small, to see whether the disk takes it."""
 
 
+class BudgetTables(Protocol):
+    """What runs cost, summed up, and the limits of days. Sums count agents' runs, each on the UTC day on which it began."""
+
+    def keep_figures(self, run: RunId, figures: Figures) -> bool:
+        """Keep what a run has reported so far; figures only grow. False where the run has made its own report.
+
+        It takes no fence: what was spent is a fact, whatever became of the run meanwhile.
+        """
+
+    def spent_by(self, row: TaskRow) -> float:
+        """Return what the task has cost, runs that go on included."""
+
+    def spent_on(self, day: date) -> float: ...
+
+    def load_day_budget(self, day: date) -> DayBudget | None:
+        """Return what a person made of that day's limit, None for nothing."""
+
+    def save_day_budget(self, budget: DayBudget) -> None: ...
+
+    def spent_out(self, limits: Limits) -> list[Task]:
+        """Return the un-parked tasks with a queued job whose own budget is spent; a deploy under way is not cut in half."""
+
+    def list_spending(self, since: date, now: datetime) -> list[SpendRow]:
+        """Return what was spent since that day, by day, project, stage and model (as the agents named it)."""
+
+
 class Tx(
     TaskTables,
     JobTables,
@@ -442,6 +532,9 @@ class Tx(
     LocalTables,
     AccountTables,
     ControlTables,
+    BudgetTables,
+    ChatTables,
+    RetentionTables,
     Protocol,
 ):
     """One transaction: everything in it is committed together, or nothing."""

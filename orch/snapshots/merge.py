@@ -49,6 +49,7 @@ class TrainReader:
             "merge_gate": project is None or project.merge_gate,
             "frozen": repo.freeze is not None,
             "red_main": row.red_main is not None,
+            "suspect": self.name(row.suspect) if row.suspect is not None else None,
             "slots": self.limits.test_slots,
             "width": recall(row, self.limits.test_slots).width,
             "members": [self._member(task, place, held.get(task.row, "")) for place, task in enumerate(queue, start=1)],

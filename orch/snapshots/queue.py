@@ -29,6 +29,7 @@ from orch.ports import Tx
 from orch.snapshots.deploys import deploy_block
 from orch.snapshots.merge import TrainReader
 from orch.snapshots.reader import Block, Present, Reader, freeze_view
+from orch.snapshots.spend import budget_block
 
 ROWS_MAX = 200
 
@@ -40,7 +41,7 @@ def load_queue(
 
     The repos of *projects* are shown even while no task of them lives.
     """
-    reader = Reader(tx, limits, present)
+    reader = Reader(tx, limits, present, now)
     live = tx.list_tasks(live=True, limit=ROWS_MAX)
     facts = [reader.facts(task) for task in live]
     names = {task.row: str(task.work_item) for task in live}
@@ -57,7 +58,7 @@ def load_queue(
         "stop": {**_stop_block(live, intents, names), "survivors": _survivors(tx, names)},
         "reconcile": _reconcile_block(tx, limits, present or Present()),
         "agents": {**_agents_block(tx, now, limits, names), **_held_block(reader, present or Present())},
-        "budget": {"enabled": False},
+        "budget": budget_block(reader, facts, limits, now),
         "outbox": _outbox_block(tx, names),
     }
 
@@ -132,8 +133,14 @@ def _gate_block(repos: Sequence[Repo], facts: Sequence[TaskFacts], limits: Limit
 def _deps_block(facts: Sequence[TaskFacts], limits: Limits) -> Block:
     return {
         "enabled": limits.task_deps_enabled,
+        "source": "plane" if limits.task_deps_from_board else "db",
         "tasks": [
-            {"id": each.task.work_item, "on": list(each.dependencies), "open": list(each.open_dependencies)}
+            {
+                "id": each.task.work_item,
+                "on": list(each.dependencies),
+                "open": list(each.open_dependencies),
+                "board": list(each.board_dependencies),
+            }
             for each in facts
             if each.dependencies
         ],

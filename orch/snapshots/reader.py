@@ -6,9 +6,12 @@ Owns: which small queries a task's view costs. Rule: one transaction, nothing ke
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import final
 
+from orch.core.accounting import add_cost
 from orch.core.accounts import account_of
+from orch.core.budget import Purse, day_purse, task_purse, utc_day
 from orch.core.ids import IssueId, ProjectName, TaskRow
 from orch.core.model import Account, Awaiting, CheckRow, Deploy, Freeze, Limits, Project, Repo, RunKind, Task, WatchSign
 from orch.core.render.quote import clean, cut
@@ -37,8 +40,10 @@ class Present:
 class Reader:
     """One transaction's facts around tasks; what several tasks share is read once."""
 
-    def __init__(self, tx: Tx, limits: Limits | None = None, present: Present | None = None) -> None:
+    def __init__(self, tx: Tx, limits: Limits | None = None, present: Present | None = None, now: datetime | None = None) -> None:
         self._tx = tx
+        self._now = now
+        self._day: Purse | None = None
         self._present = present or Present()
         self._pauses: dict[str, Account] | None = None
         self._limits = limits
@@ -61,14 +66,18 @@ class Reader:
         live = not is_terminal(task.stage)
         on = self._tx.dependencies(task.project, task.issue) if live or history else []
         deploying = self.deploying(task.project) if task.stage is Stage.DEPLOY else None
+        runs = self._tx.list_runs(task=task.row, limit=RUNS_MAX)
         return TaskFacts(
             task=task,
-            runs=self._tx.list_runs(task=task.row, limit=RUNS_MAX),
+            runs=runs,
+            purse=task_purse(task, self._limits, add_cost(runs)) if self._limits is not None else None,
+            day=self.day() if live else None,
             job=self._tx.active_job(task.row) if live else None,
             dependencies=[self.name(task.project, issue) for issue in on],
             open_dependencies=self._open(task) if live and on else (),
+            board_dependencies=self._related(task) if live and on else (),
             held_by=self.held_by(task) if live else "",
-            history=self._tx.list_transitions(task.row) if history else (),
+            history=self._tx.list_transitions(task.row),
             repo=self.repo(task.project) if live else None,
             landing_position=self._place(task) if task.awaiting is Awaiting.LANDING else None,
             slots_busy=self.busy() if live else 0,
@@ -82,6 +91,13 @@ class Reader:
             watch=self._tx.watch_of(task.row) if task.watch is not WatchSign.NONE or (history and not live) else None,
             slots=self._limits.max_concurrency if self._limits is not None else None,
         )
+
+    def day(self) -> Purse | None:
+        """Return the budget of the present UTC day, None where the present is not known."""
+        if self._day is None and self._limits is not None and self._now is not None:
+            on = utc_day(self._now)
+            self._day = day_purse(self._tx.load_day_budget(on), self._limits, self._tx.spent_on(on))
+        return self._day
 
     def deploying(self, project: ProjectName) -> Deploy | None:
         """Return the project's running deploy."""
@@ -98,6 +114,10 @@ class Reader:
         if self._limits is not None and not self._limits.task_deps_enabled:
             return []
         return [self.name(task.project, issue) for issue in self._tx.open_dependencies(task.project, task.issue)]
+
+    def _related(self, task: Task) -> list[str]:
+        """Return the names of those that the board alone says *task* waits for."""
+        return [self.name(task.project, issue) for issue in self._tx.relations(task.project, task.issue)]
 
     def held_by(self, task: Task) -> str:
         """Return the work item id of the first earlier task that holds *task* at the serial gate, empty where none does."""

@@ -34,7 +34,7 @@ def load_snapshot(
     Live tasks come first, in the order in which they entered; then the newest finished ones; *limit* in all.
     *projects* are shown even while nothing of them is in the store.
     """
-    reader = Reader(tx, limits, present)
+    reader = Reader(tx, limits, present, now)
     tasks = tx.list_tasks(live=True, limit=limit)
     live = len(tasks)
     if live < limit:
@@ -46,7 +46,7 @@ def load_snapshot(
         "at": now.isoformat(),
         "tasks": views,
         "issues": _issue_views(tx, issues),
-        "projects": [_project_view(reader.repo(name), limits) for name in sorted(known)],
+        "projects": [_project_view(reader.repo(name), limits, present) for name in sorted(known)],
         "totals": _totals(views, live=live, more=len(tasks) >= limit),
     }
 
@@ -54,7 +54,7 @@ def load_snapshot(
 def load_task(tx: Tx, name: str, now: datetime, *, limits: Limits | None = None, present: Present | None = None) -> Block | None:
     """Return the task that *name* means with all its detail, or None."""
     task = _find(tx, name)
-    return task_detail(Reader(tx, limits, present).facts(task, history=True), now) if task is not None else None
+    return task_detail(Reader(tx, limits, present, now).facts(task, history=True), now) if task is not None else None
 
 
 def load_why(
@@ -69,7 +69,7 @@ def load_why(
     """Return the why sentence of what *name* means; an issue of the local board that never entered the line has one too."""
     task = _find(tx, name)
     if task is not None:
-        return why(Reader(tx, limits, present).facts(task), now, language)
+        return why(Reader(tx, limits, present, now).facts(task), now, language)
     return render_action(None, language) if tx.load_issue(IssueId(name)) is not None else None
 
 
@@ -78,7 +78,7 @@ def load_task_view(
 ) -> Block | None:
     """Return one task as every list shows it, or None; for the live feed."""
     task = tx.load_task(row)
-    return task_view(Reader(tx, limits, present).facts(task), now) if task is not None else None
+    return task_view(Reader(tx, limits, present, now).facts(task), now) if task is not None else None
 
 
 def _find(tx: Tx, name: str) -> Task | None:
@@ -127,9 +127,11 @@ def _issue_views(tx: Tx, issues: Sequence[tuple[BoardIssue, Task | None]]) -> li
     ]
 
 
-def _project_view(repo: Repo, limits: Limits | None) -> Block:
+def _project_view(repo: Repo, limits: Limits | None, present: Present | None) -> Block:
+    configured = present.projects.get(repo.project) if present is not None else None
     return {
         "name": repo.project,
+        "board": configured.board if configured is not None else None,
         "paused": repo.paused,
         "freeze": freeze_view(repo.freeze) if repo.freeze is not None else None,
         "serial_gate": limits is not None and repo.project in limits.serial_gate,

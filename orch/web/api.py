@@ -15,6 +15,7 @@ from quart import Response, g, jsonify, request
 from orch.core.ids import RunId
 from orch.core.messages import AddDependency, DecideTask, Decision, RemoveDependency
 from orch.core.model import Run
+from orch.logs import redact
 from orch.ports import Tx
 from orch.snapshots import load_queue, load_snapshot, load_task, load_why
 from orch.web.bodies import Body, DecisionBody, DependencyBody, read_body
@@ -114,7 +115,7 @@ class TaskViews:
             text = await anyio.to_thread.run_sync(read_tail, Path(run.log_path), tail)
         except OSError:
             raise ProblemError(404, f"The log of run {n} is not kept any more.") from None
-        return Response(text, content_type="text/plain; charset=utf-8")
+        return Response(redact(text), content_type="text/plain; charset=utf-8")
 
     def _decider(self, decision: Decision) -> Handler:
         async def decide(id: str) -> Response:  # noqa: A002

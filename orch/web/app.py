@@ -10,6 +10,8 @@ from typing import final
 from quart import Quart, Response, g, jsonify, request, websocket
 
 from orch.web.api import TaskViews
+from orch.web.artefacts import ArtefactViews
+from orch.web.assets import AssetViews
 from orch.web.auth import Gate
 from orch.web.backup import BackupViews
 from orch.web.board import BoardViews
@@ -18,16 +20,22 @@ from orch.web.controls import ControlViews
 from orch.web.deps import WebDeps
 from orch.web.live import Hub
 from orch.web.metrics import Metrics
+from orch.web.openapi import describe
 from orch.web.pages import PageViews
 from orch.web.problems import register_problems
-from orch.web.routes import Route, add_routes, describe, read
+from orch.web.routes import Route, add_routes, read, with_pages
+from orch.web.run_log import LogViews
+from orch.web.screens import ScreenViews
+from orch.web.shell import Shell
+from orch.web.spend import SpendViews
+from orch.web.task_page import TaskPages
 from orch.web.webhooks import WebhookViews
 
 READING = frozenset({"GET", "HEAD"})
 RESPONSE_TIMEOUT_S = 30
 SECURITY_HEADERS = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
-    "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+    "font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -53,21 +61,27 @@ def create_app(deps: WebDeps) -> Web:
     app.json.sort_keys = False  # type: ignore[attr-defined]
     app.jinja_options = {"trim_blocks": True, "lstrip_blocks": True}
     gate, metrics = Gate(deps), Metrics(deps.version)
-    hub = Hub(deps, metrics.viewers)
+    hub, artefacts = Hub(deps, metrics.viewers), ArtefactViews(deps)
     routes = [
         *PageViews(deps, gate, metrics).routes(),
+        *AssetViews().routes(),
         *TaskViews(deps).routes(),
+        *SpendViews(deps).routes(),
+        *artefacts.routes(),
         *BoardViews(deps).routes(),
         *ControlViews(deps).routes(),
         *BackupViews(deps).routes(),
         *WebhookViews(deps).routes(),
         *hub.routes(),
+        *LogViews(deps, hub).routes(),
     ]
 
     async def openapi() -> Response:
         return jsonify(describe(routes, deps.version))
 
     routes.append(read("/openapi.json", openapi, "This description"))
+    shell = Shell(deps, gate)
+    routes = with_pages(routes, {**ScreenViews(deps, shell).pages(), **TaskPages(deps, shell, artefacts).pages()})
     add_routes(app, routes)
     register_problems(app)
     _guard(app, gate, metrics)

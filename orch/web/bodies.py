@@ -13,6 +13,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from quart import Request, request
 from quart.wrappers.request import Body as BytesOfBody
 
+from orch.core.budget import RAISE_MAX_USD, check_raise
 from orch.web.problems import ProblemError
 
 BODY_MAX = 1024 * 1024
@@ -97,6 +98,25 @@ class DependencyBody(Body):
 
     issue: Name
     on: Name
+
+
+Usd = Annotated[float, Field(gt=0, le=RAISE_MAX_USD, allow_inf_nan=False)]
+
+
+class BudgetBody(Body):
+    """Either by how many USD the budget is raised, or that it is lifted."""
+
+    raise_usd: Usd | None = None
+    lift: bool = False
+    shown_usd: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="The limit that was shown; another one is refused."
+    )
+
+    @model_validator(mode="after")
+    def _says_one(self) -> Self:
+        if fault := check_raise(self.raise_usd, lift=self.lift):
+            raise ValueError(fault)
+        return self
 
 
 class BackupBody(Body):

@@ -5,11 +5,12 @@ Owns: ``WebDeps``. Does not own: any of what it carries. Rule: nothing here is a
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import final
 
-from orch.core.ids import ProjectName
+from orch.core.ids import ProjectName, RunId
 from orch.core.model import Limits, Project, Registry
-from orch.ports import BackupDesk, Clock, Control, Feed, HookDoor, Store
+from orch.ports import BackupDesk, BranchReader, Clock, Control, Feed, HookDoor, Store
 from orch.snapshots import Present
 from orch.web.links import LoginLinks
 
@@ -55,3 +56,10 @@ class WebDeps:
     backup: BackupDesk | None = None
     doors: Mapping[str, HookDoor] = field(default_factory=dict)
     """The services whose webhooks are taken, by name."""
+    branches: Mapping[ProjectName, BranchReader] = field(default_factory=dict)
+    pull_url: Callable[[ProjectName, int], str] | None = None
+    """Where a browser finds a project's pull request; empty where there is nothing to be seen."""
+    run_log: Callable[[RunId], Path] | None = None
+    """Where a run's log is while the run does not say so yet (a command's does when it has ended)."""
+    log_look_s: float = 0.25
+    """How often a log that is followed is looked at."""

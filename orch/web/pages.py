@@ -1,15 +1,15 @@
-"""The pages for a browser, and the doors that need no token.
+"""The doors that need no token, the one-time link into the page, and whether a browser may act.
 
-Owns: ``/``, ``/static``, ``/login``, ``/healthz``, ``/readyz``, ``/metrics``. Rule: pages carry no script and
-no style of their own text (strict CSP); everything that came from a board is escaped by the template.
+Owns: ``/login``, ``/session``, ``/healthz``, ``/readyz``, ``/metrics``. Does not own: screens (``screens``), files (``assets``).
 """
 
-from pathlib import Path
+from contextlib import suppress
 from typing import final
 
 from quart import Response, jsonify, render_template, request
 
-from orch.web.api import load_tasks
+from orch.core.errors import StoreError
+from orch.snapshots import load_figures, load_sums
 from orch.web.auth import SESSION_LIFETIME, Gate
 from orch.web.bodies import NoBody, read_body
 from orch.web.deps import WebDeps
@@ -18,14 +18,6 @@ from orch.web.problems import ProblemError
 from orch.web.routes import Route, act, read
 
 HTML = "text/html"
-STATIC = Path(__file__).with_name("static")
-ASSET_TYPES = {
-    ".css": "text/css; charset=utf-8",
-    ".js": "text/javascript; charset=utf-8",
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".ico": "image/x-icon",
-}
 HTML_UTF8 = "text/html; charset=utf-8"
 
 
@@ -35,31 +27,20 @@ class PageViews:
         self._deps = deps
         self._gate = gate
         self._metrics = metrics
-        self._assets = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix in ASSET_TYPES}
 
     def routes(self) -> list[Route]:
         return [
-            read("/", self.index, "The page", content=HTML),
             read("/login", self.login, "Use a one-time link up and open the page", query=("code",), content=HTML),
             act("POST", "/login/links", self.link, "Make a one-time link to the page", NoBody),
-            read("/static/{name}", self.asset, "A style, script or picture of the page", content="*/*"),
+            read("/session", self.session, "Whether this browser may act, and which version answers"),
             read("/healthz", self.health, "Whether the process answers"),
             read("/readyz", self.ready, "Whether everything is ready, and what is not"),
             read("/metrics", self.metrics, "Prometheus metrics", content="text/plain"),
         ]
 
-    async def index(self) -> Response:
-        now = self._deps.clock.now()
-        snapshot = await load_tasks(self._deps)
-        page = await render_template("index.html", snapshot=snapshot, version=self._deps.version, now=now)
-        return Response(page, content_type=HTML_UTF8)
-
-    async def asset(self, name: str) -> Response:
-        """Serve from memory: a file that is streamed stays open when the client goes at the wrong moment."""
-        if name not in self._assets:
-            raise ProblemError(404, f"There is no {name[:80]!r} here.")
-        kind = ASSET_TYPES[Path(name).suffix]
-        return Response(self._assets[name], content_type=kind, headers={"Cache-Control": "no-cache"})
+    async def session(self) -> Response:
+        may_act = self._gate.by_cookie(request) or self._gate.by_bearer(request)
+        return jsonify({"may_act": may_act, "version": self._deps.version})
 
     async def login(self) -> Response:
         """Trade the code for a session.
@@ -98,4 +79,8 @@ class PageViews:
         return response
 
     async def metrics(self) -> Response:
+        now, limits = self._deps.clock.now(), self._deps.limits
+        with suppress(StoreError):  # what is wrong with the store is among the vitals; the sums stand as they were
+            self._metrics.spent(*await self._deps.store.read(lambda tx: load_sums(tx, now, limits)))
+            self._metrics.counted(await self._deps.store.read(lambda tx: load_figures(tx, now, limits, self._deps.projects)))
         return self._metrics.render(self._deps.control.vitals())

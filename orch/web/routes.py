@@ -4,11 +4,11 @@ Owns: ``Route`` and how a table becomes rules. Rule: an address that is not a ro
 """
 
 import re
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any, final
 
-from quart import Quart, Response
+from quart import Quart, Response, request
 
 from orch.web.bodies import Body
 
@@ -18,7 +18,8 @@ Handler = Callable[..., Awaitable[Response]]
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
-    """*path* is as in OpenAPI (``/tasks/{id}``); a parameter named ``n`` is a number. *body* None means none is read."""
+    """*path* is as in OpenAPI (``/tasks/{id}``); a parameter named ``n`` is a number, one named ``file`` may
+    hold slashes. *body* None means none is read."""
 
     method: str
     path: str
@@ -31,6 +32,8 @@ class Route:
     socket: bool = False
     hook: bool = False
     """It checks who sends by itself, by a signature over the body."""
+    page: Handler | None = None
+    """What a client that would rather read HTML is given at the same address."""
 
 
 def read(path: str, handler: Handler, summary: str, *, query: tuple[str, ...] = (), content: str = "application/json") -> Route:
@@ -43,7 +46,27 @@ def act(method: str, path: str, handler: Handler, summary: str, body: type[Body]
 
 def rule_of(path: str) -> str:
     """Return the rule of *path* in the router's notation."""
-    return re.sub(r"\{(\w+)\}", lambda match: "<int:n>" if match[1] == "n" else f"<{match[1]}>", path)
+    kinds = {"n": "int:", "file": "path:"}
+    return re.sub(r"\{(\w+)\}", lambda match: f"<{kinds.get(match[1], '')}{match[1]}>", path)
+
+
+def with_pages(routes: Iterable[Route], pages: Mapping[str, Handler]) -> list[Route]:
+    """Give the reading rows at the addresses of *pages* their page; an address without a row gets one of its own."""
+    rows = [replace(row, page=pages[row.path]) if row.method == "GET" and row.path in pages else row for row in routes]
+    known = {row.path for row in rows}
+    return rows + [read(path, page, "A page", content="text/html") for path, page in pages.items() if path not in known]
+
+
+def _either(handler: Handler, page: Handler) -> Handler:
+    """Answer with *page* whoever asks for HTML first, as browsers do, and everybody else with *handler*."""
+
+    async def answer(**values: Any) -> Response:
+        wanted = request.accept_mimetypes.best_match(("application/json", "text/html"))
+        response = await (page if wanted == "text/html" else handler)(**values)
+        response.headers["Vary"] = "Accept"
+        return response
+
+    return answer
 
 
 def add_routes(app: Quart, routes: Iterable[Route]) -> None:
@@ -56,65 +79,7 @@ def add_routes(app: Quart, routes: Iterable[Route]) -> None:
             app.add_url_rule(
                 rule_of(route.path),
                 endpoint=endpoint,
-                view_func=route.handler,
+                view_func=route.handler if route.page is None else _either(route.handler, route.page),
                 methods=[route.method],
                 provide_automatic_options=False,
             )
-
-
-def describe(routes: Sequence[Route], version: str) -> dict[str, Any]:
-    """Return the OpenAPI 3.1 document of *routes*."""
-    paths: dict[str, dict[str, Any]] = {}
-    schemas: dict[str, Any] = {"Problem": _PROBLEM}
-    for route in routes:
-        paths.setdefault(route.path, {})[route.method.lower()] = _operation(route)
-        if route.body is not None:
-            schema = route.body.model_json_schema(ref_template="#/components/schemas/{model}")
-            schemas |= schema.pop("$defs", {})
-            schemas[route.body.__name__] = schema
-    return {
-        "openapi": "3.1.0",
-        "info": {"title": "Orch", "version": version},
-        "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}}},
-    }
-
-
-_PROBLEM = {
-    "type": "object",
-    "required": ["status", "title", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "status": {"type": "integer"},
-        "title": {"type": "string"},
-        "detail": {"type": "string"},
-    },
-}
-
-
-def _operation(route: Route) -> dict[str, Any]:
-    parameters = [_parameter(name, "path") for name in re.findall(r"\{(\w+)\}", route.path)]
-    parameters += [_parameter(name, "query") for name in route.query]
-    good = "101" if route.socket else "200"
-    operation: dict[str, Any] = {
-        "summary": route.summary,
-        "parameters": parameters,
-        "responses": {
-            good: {"description": "Good", "content": {route.content: {}}},
-            "default": {
-                "description": "A problem",
-                "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}},
-            },
-        },
-    }
-    if route.body is not None:
-        schema = {"$ref": f"#/components/schemas/{route.body.__name__}"}
-        operation["requestBody"] = {"content": {"application/json": {"schema": schema}}}
-    if route.acting:
-        operation["security"] = [{"token": []}]
-    return operation
-
-
-def _parameter(name: str, place: str) -> dict[str, Any]:
-    kind = "integer" if name in ("n", "limit", "tail") else "string"
-    return {"name": name, "in": place, "required": place == "path", "schema": {"type": kind}}

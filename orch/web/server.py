@@ -10,12 +10,14 @@ connection that is left, which also ends the wait for them that has no bound on 
 Race we accept: a connection above the cap is closed without an answer.
 """
 
+import asyncio  # noqa: TID251 - the HTTP server runs on its loop, and tells it what a client broke
 import json
 import logging
 import os
 import resource
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, final
 
@@ -25,6 +27,7 @@ from hypercorn.config import Config, Sockets
 from quart import Quart
 
 from orch.core.errors import ConfigError
+from orch.logs import get_logger
 
 DAEMON_FILE = "daemon.json"
 USER_TIMEOUT_MS = 8_000
@@ -32,6 +35,7 @@ KEEP_ALIVE_S = 15
 DRAIN_S = 3.0
 """How long requests in flight may take at shutdown before their connections are shut."""
 MESSAGE_MAX = 64 * 1024
+_log = get_logger("web.server")
 
 
 @final
@@ -175,6 +179,37 @@ async def serve(
             stop.wanted.set()
 
 
+@contextmanager
+def _faults_of_clients() -> Iterator[None]:
+    """While the block runs, a client whose bytes no protocol allows costs its own connection and one line, no traceback.
+
+    What the app raises never gets here: it is answered with a problem.
+    """
+    loop = asyncio.get_running_loop()
+    before = loop.get_exception_handler()
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "client_connected_cb" in str(context.get("message", "")):
+            _log.warning("dropped a client that keeps no protocol", error=_name(context.get("exception")))
+        elif before is not None:
+            before(loop, context)
+        else:
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(handle)
+    try:
+        yield
+    finally:
+        loop.set_exception_handler(before)
+
+
+def _name(error: BaseException | None) -> str:
+    """Return what kind of error it is, the first one of a group."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return type(error).__name__
+
+
 @final
 class _Stop:
     """One serving of one app, and its way to the end."""
@@ -185,7 +220,7 @@ class _Stop:
         self._scope = anyio.CancelScope(shield=True)
 
     async def run(self) -> None:
-        with self._sock, self._scope:
+        with self._sock, self._scope, _faults_of_clients():
             async with anyio.create_task_group() as group:
                 group.start_soon(self._wind_down)
                 try:

@@ -12,6 +12,7 @@ from typing import final
 from quart import Response, jsonify, request
 
 from orch.core.ids import InboxId
+from orch.logs import redact_bytes
 from orch.ports import HookDoor, Tx
 from orch.web.deps import WebDeps
 from orch.web.problems import problem
@@ -54,10 +55,10 @@ class WebhookViews:
 
     async def _store(self, door: HookDoor, body: bytes, source: str) -> InboxId:
         """Return when the row is on disk; whoever handles it has then been told."""
-        now = self._deps.clock.now()
+        now, told = self._deps.clock.now(), redact_bytes(body)
 
         def work(tx: Tx) -> InboxId:
-            return tx.add_inbox(source, body, now)
+            return tx.add_inbox(source, told, now)
 
         row = await self._deps.store.transact(work)
         door.heard(now)

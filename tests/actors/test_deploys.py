@@ -91,6 +91,16 @@ async def test_a_person_is_asked_with_everything_and_a_confirm_deploys_exactly_w
         assert deploy.id in it.deploys.cleared
 
 
+async def test_what_a_deploy_has_completed_is_cleaned_up_after_without_another_message() -> None:
+    async with line(ASKS) as it:
+        name = await asked(it)
+        await it.settle(120)  # its actor has nothing to do any more, and retires
+        await confirm(it, name)
+        await it.until_stage(name, Stage.DONE)
+        await it.settle(1)
+        assert (await it.task(name)).swept
+
+
 async def test_while_a_deploy_runs_the_board_shows_it() -> None:
     async with line(GOES_ON) as it:
         it.deploys.seconds = 60

@@ -400,7 +400,7 @@ async def test_a_crash_of_the_repos_actor_in_a_rollback_begins_it_again_and_lose
     async with line(WATCHED, strict=False) as it:
         it.commands.seconds = 30.0
         task = await degraded(it)
-        it.faults.fail_next("board.fetch_states", RuntimeError("a bug"))
+        it.faults.fail_next("board.fetch_issue", RuntimeError("a bug"))
         await it.add("Something else")
         await it.settle(120)
         assert it.commands.cancelled == 1

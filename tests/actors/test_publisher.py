@@ -8,12 +8,12 @@ import pytest
 
 from actors.publisher import BEHIND_MAX
 from orch.core.errors import StoreError
-from orch.core.ids import TaskRow
-from orch.core.messages import TaskTouched
+from orch.core.ids import ProjectName, TaskRow
+from orch.core.messages import ArchiveIssue, CreateIssue, RepoTouched, TaskTouched
 from orch.core.model import Awaiting
 from orch.core.stages import Stage
 from orch.ports import Subscription
-from tests.fakes.line import Line, line, tx_task
+from tests.fakes.line import BODY, Line, line, tx_task
 
 
 async def next_of(viewer: Subscription, within_s: float = 5) -> Mapping[str, Any]:
@@ -173,3 +173,37 @@ async def test_a_viewer_that_left_is_forgotten() -> None:
         touch(it)
         await it.settle(1)
         assert it.supervisor._publisher._viewers == set()
+
+
+async def test_viewers_of_the_same_state_are_given_one_snapshot_and_a_later_one_is_new() -> None:
+    async with line() as it:
+        await planned(it)
+        async with it.supervisor.feed.subscribe() as first, it.supervisor.feed.subscribe() as second:
+            shared = await next_of(first)
+            assert await next_of(second) is shared
+            touch(it)
+            await next_of(first)
+            async with it.supervisor.feed.subscribe() as third:
+                later = await next_of(third)
+                assert later["seq"] == shared["seq"] + 1
+
+
+async def test_a_snapshot_is_not_given_after_the_repo_changed() -> None:
+    async with line() as it:
+        await planned(it)
+        async with it.supervisor.feed.subscribe() as viewer:
+            before = await next_of(viewer)
+            it.supervisor.publisher.tell(RepoTouched(project=ProjectName("demo")))
+            after = await next_of(viewer)
+            assert after["type"] == "snapshot"
+            assert after is not before
+
+
+async def test_a_new_card_that_starts_nothing_reaches_every_viewer() -> None:
+    async with line() as it, it.supervisor.feed.subscribe() as viewer:
+        assert (await next_of(viewer))["issues"] == []
+        made = await it.ask(CreateIssue(title="Add a greeting", body=BODY, by="anna", project="demo"))
+        shown = await next_of(viewer)
+        assert (shown["type"], [issue["id"] for issue in shown["issues"]]) == ("snapshot", [made.id])
+        await it.ask(ArchiveIssue(issue=str(made.id), by="anna"))
+        assert (await next_of(viewer))["issues"] == []

@@ -8,12 +8,12 @@ import anyio
 import pytest
 
 from orch.core.errors import TransientError
-from orch.core.ids import ActivityId, IssueId, UserId
+from orch.core.ids import ActivityId, Branch, IssueId, Sha, UserId
 from orch.core.messages import Decision
-from orch.core.model import Activity, Awaiting, CiSource, CiState, CommitStatus, ParkReason, PullRequestState
+from orch.core.model import Activity, Awaiting, CiSource, CiState, CommitStatus, ParkReason, PullRequest, PullRequestState
 from orch.core.reconcile import OVERLAP
 from orch.core.stages import Stage
-from orch.ports import BranchEvent
+from orch.ports import BranchEvent, CardEvent
 from tests.builders import DEMO, make_limits, make_project
 from tests.fakes.line import BODY, Ground, Line, line, running, tx_task
 
@@ -300,3 +300,87 @@ async def test_an_event_that_asks_for_nothing_is_put_away_and_one_that_cannot_be
         it.supervisor.accepted()
         await it.settle(1)
         assert await it.read(lambda tx: tx.pending_inbox()) == []
+
+
+class _Told:
+    """A door whose events say what they are about themselves."""
+
+    def read(self, source: str, body: bytes) -> CardEvent | BranchEvent:
+        told = body.decode().split()
+        if source.startswith("gitea"):
+            return BranchEvent(project=DEMO, sha=Sha(told[0]))
+        return CardEvent(project=DEMO, issue=IssueId(told[0]), key=told[1])
+
+
+async def hook(it: Line, source: str, body: str) -> None:
+    await it.write(lambda tx: tx.add_inbox(source, body.encode(), it.g.clock.now()))
+    it.supervisor.accepted()
+
+
+async def test_a_hook_that_is_repeated_costs_no_second_look_and_one_that_only_looks_alike_does() -> None:
+    async with line(REMOTE, limits=LIMITS) as it:
+        it.world.doors["plane"] = _Told()  # type: ignore[index]
+        name = await add(it)
+        await it.settle(61)
+        before = it.faults.calls["board.fetch_activities"]
+        for key in ("one", "one", "one", "two"):
+            await hook(it, "plane:issue", f"{name} {key}")
+            await it.settle(1)
+        assert it.faults.calls["board.fetch_activities"] == before + 2
+        assert await it.read(lambda tx: tx.pending_inbox()) == []
+
+
+async def test_G1_a_repetition_is_not_lost_with_a_first_one_that_could_not_be_handled_yet() -> None:
+    async with Ground(REMOTE, limits=replace(LIMITS, reconcile_enabled=False)) as ground:
+        async with running(ground) as it:
+            it.world.doors["plane"] = _Told()  # type: ignore[index]
+            name = await add(it)
+            await it.settle(61)
+            it.faults.fail_always("board.fetch_issue", TransientError("board", "issue", "502"))
+            await move_unheard(it, name, "to_analyse")
+            for _ in range(2):
+                await hook(it, "plane:issue", f"{name} one")
+            await it.settle(1)
+            assert len(await it.read(lambda tx: tx.pending_inbox())) == 1
+        ground.faults.heal("board.fetch_issue")
+        async with running(ground) as it:
+            it.world.doors["plane"] = _Told()  # type: ignore[index]
+            await it.until(lambda tx: tx_task(tx, name).stage is Stage.ANALYSIS, within_s=90)
+
+
+async def test_a_forge_that_did_not_answer_is_asked_again_within_seconds_not_at_the_next_poll() -> None:
+    async with line(REMOTE, limits=replace(LIMITS, reconcile_interval_s=3600.0)) as it:
+        it.world.doors["gitea"] = _Told()  # type: ignore[index]
+        name = await start(it)
+        await developed(it, name)
+        await say_ci(it, name, CiState.SUCCESS)
+        forge, failing = it.world.services[DEMO].forge, [TransientError("gitea", "find", "HTTP 502")] * 2
+        find = forge.find_pull_request
+
+        async def flaky(branch: Branch) -> PullRequest | None:
+            if failing:
+                raise failing.pop()
+            return await find(branch)
+
+        forge.find_pull_request = flaky  # type: ignore[method-assign]
+        await hook(it, "gitea:status", str((await it.task(name)).code_head))
+        await it.until(lambda tx: tx_task(tx, name).stage is not Stage.DEVELOPMENT, within_s=8)
+
+
+async def test_R4_a_board_that_was_away_for_hours_is_caught_up_within_a_period_of_its_return() -> None:
+    calls = ("board.fetch_changed", "board.fetch_issue", "board.fetch_activities", "board.fetch_states", "board.set_state")
+    every_s = 600.0
+    async with line(REMOTE, limits=replace(LIMITS, reconcile_interval_s=every_s)) as it:
+        first, second = await start(it), await add(it)
+        await it.until(lambda tx: tx_task(tx, first).awaiting is Awaiting.APPROVAL)
+        await it.settle(61)
+        for call in calls:
+            it.faults.fail_always(call, TransientError("board", call, "HTTP 502"))
+        await move_unheard(it, first, "approved")
+        await move_unheard(it, second, "to_analyse")
+        await it.settle(2 * 3600)
+        assert await it.read(lambda tx: tx.newest_task(DEMO, IssueId(second))) is None
+        for call in calls:
+            it.faults.heal(call)
+        await it.until(lambda tx: tx_task(tx, first).stage is not Stage.ANALYSIS, within_s=every_s + 5)
+        await it.until(lambda tx: tx_task(tx, second).stage is Stage.ANALYSIS, within_s=60)

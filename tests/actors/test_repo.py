@@ -39,7 +39,7 @@ async def test_G1_a_move_made_while_the_card_is_read_is_not_lost() -> None:
 async def test_G1_a_move_made_at_any_moment_of_the_reading_starts_the_task(call: str) -> None:
     async with line() as it:
         name = await it.add()
-        await it.settle(1)
+        await it.settle(61)  # by then the columns are read anew
         gate = it.faults.hold_next(call)
         it.supervisor.repo(DEMO).tell(IssueChanged(issue=IssueId(name)))
         await gate.reached.wait()

@@ -534,17 +534,30 @@ async def test_a_forced_push_in_mid_run_parks_and_what_was_tested_with_it_does_n
 # ------------------------------------------------------------------------------------------------ pushes that fail
 
 
-async def test_a_refused_push_parks_every_member_and_all_can_be_resumed() -> None:
+async def test_a_push_of_several_that_is_refused_is_tried_with_the_first_alone_and_the_others_come_after_it() -> None:
+    """A rule of the server that one member breaks (a protected file) is no reason to hold the others up for good."""
     async with line(NO_CI) as it:
         it.mirror.answers.append(Pushed(result=PushResult.REFUSED, detail="protected branch"))
         names = await enqueue_many(it, 3)
         hint(it)
-        for name in names:
+        for name in names[1:]:
             task = await it.until_parked(name)
             assert task.park is not None
             assert "protected branch" in task.park.evidence
+        await until_landed(it, names[0])
+        await until_landed(it, *names)  # nobody resumes them: the park clears by itself
+        await audit(it)
+
+
+async def test_one_that_is_refused_alone_is_parked_and_the_others_land_without_it() -> None:
+    async with line(NO_CI) as it:
+        it.mirror.answers.extend([Pushed(result=PushResult.REFUSED, detail="protected from changing file a.lock")] * 2)
+        names = await enqueue_many(it, 3)
+        hint(it)
         for name in names:
-            await it.decide(name, Decision.RESUME)
+            await it.until(lambda tx, name=name: tx_task(tx, name).park is not None)  # type: ignore[misc]
+        await until_landed(it, *names[1:])
+        await it.decide(names[0], Decision.RESUME)
         await until_landed(it, *names)
         await audit(it)
 

@@ -18,8 +18,8 @@ from orch.core.model import Candidate, CiSource, DeploySettings, Project, RowSta
 from orch.core.stages import Stage
 from orch.failpoints import NAMES
 from orch.ports import Pushed
+from orch.rehearsal.faults import Gate
 from tests.builders import make_limits, make_project
-from tests.fakes.faults import Gate
 from tests.fakes.line import Line, line, tx_task
 from tests.fakes.train import audit, enqueue_many, hint
 

@@ -21,7 +21,7 @@ from orch.core.stages import TABLE, Move, StageRow
 from orch.failpoints import NAMES
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("ends", "task", "repo", "slots", "reconciler", "caretaker", "queues", "desk", "publisher")
+PARTS = ("ends", "task", "repo", "slots", "reconciler", "caretaker", "queues", "desk", "publisher", "tracker")
 """The modules of ``orch.core.messages``."""
 MADE = "<!-- Made by `make docs` from {source}; edit that, not this. -->"
 

@@ -52,7 +52,7 @@ def test_no_place_names_a_failpoint_that_does_not_exist() -> None:
 
 def test_every_command_is_documented() -> None:
     unasked: Any = lambda *_: pytest.fail("nobody is asked")  # noqa: E731
-    app = build_cli(CliDeps(serve=unasked, demo=unasked, doctor=unasked, connect=unasked, version="0"))
+    app = build_cli(CliDeps(serve=unasked, demo=unasked, doctor=unasked, connect=unasked, version="0", setup=unasked))
     told = read("docs/interfaces.md")
     names = [f"orch {command.name}" for command in app.registered_commands]
     assert [name for name in names if f"`{name}" not in told] == []

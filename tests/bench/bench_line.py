@@ -24,17 +24,18 @@ from orch.adapters.local_forge import LocalForge
 from orch.adapters.notices import LogNotifier
 from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.room import HostRoom
+from orch.adapters.shelves import DiskShelves
 from orch.adapters.store import SqliteStore
 from orch.core.gates import BranchFacts
 from orch.core.messages import InboxHint
-from orch.core.model import AgentResult, Outcome, Registry, RoleSettings, Usage
+from orch.core.model import AgentResult, Figures, Outcome, Registry, RoleSettings, Usage
 from orch.core.stages import Role
 from orch.core.statuses import Status
 from orch.ports import AgentRequest, Collected, Prepared, ProcessEnd, ProcessSpec, PromptContext, WorkspaceSpec
+from orch.rehearsal.faults import Faults
 from tests.bench import harness
 from tests.builders import DEMO, make_limits, make_project, sha
 from tests.fakes.deploys import FakeDeploys
-from tests.fakes.faults import Faults
 from tests.fakes.probe import FakeProbe
 
 PROGRAM = ("/bin/echo", "x")
@@ -44,7 +45,7 @@ class Reader:
     """Notes when the program's first byte came; every run succeeds with nothing written."""
 
     tool_open = finished = False
-    usage = Usage()
+    usage, figures = Usage(), Figures()
 
     def __init__(self, started: list[float], event: anyio.Event) -> None:
         self._started, self._event = started, event
@@ -109,6 +110,9 @@ class NoMirror:
     async def read_artefacts(self, *_: object) -> BranchFacts:
         return BranchFacts(head=sha("a"), code_head=None)
 
+    async def retire(self, *_: Any, **__: Any) -> int:
+        return 0
+
     async def fetch(self) -> Any:
         return sha("a")
 
@@ -150,6 +154,7 @@ async def line(folder: Path, agent: Agent) -> AsyncIterator[tuple[World, Supervi
             notifier=LogNotifier(),
             run_dir=lambda run: _made(folder / f"run-{int(run)}"),
             room=HostRoom(folder),
+            shelves=DiskShelves(folder),
         )
         async with anyio.create_task_group() as group:
             supervisor = Supervisor(world)

@@ -167,6 +167,8 @@ class TestClaude:
             (RoleSettings(max_turns=50, max_budget_usd=2.0), {}, "50", "2.0000"),
             (RoleSettings(max_turns=50, max_budget_usd=2.0), {"turns_left": 7, "budget_left_usd": 0.5}, "7", "0.5000"),
             (RoleSettings(max_turns=5), {"turns_left": 7, "budget_left_usd": 0.0}, "5", "0.0100"),
+            (RoleSettings(), {"budget_left_usd": 1.00001}, None, "1.0001"),
+            (RoleSettings(), {"budget_left_usd": 0.3}, None, "0.3000"),
         ],
     )
     def test_caps_are_what_is_left(

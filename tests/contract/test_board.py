@@ -15,9 +15,9 @@ from orch.core.model import Absence
 from orch.core.stages import Role
 from orch.core.statuses import DEFAULT_NAMES, Status, map_states
 from orch.ports import Board
+from orch.rehearsal.plane import FakePlane
 from tests.builders import DEMO, NOW, ManualClock
-from tests.fakes.plane import FakePlane
-from tests.fakes.plane.connection import open_board
+from tests.fakes.plane_connection import open_board
 
 
 class BoardWorld(Protocol):

@@ -17,9 +17,9 @@ from orch.core.errors import ExternalError, PermanentError, TransientError
 from orch.core.ids import Branch, Sha
 from orch.core.model import CiState, CommitStatus, PullRequestState
 from orch.ports import Forge
+from orch.rehearsal.gitea import FakeGitea
 from tests.builders import DEMO, ManualClock, sha
-from tests.fakes.gitea import FakeGitea
-from tests.fakes.gitea.connection import open_forge
+from tests.fakes.gitea_connection import open_forge
 
 BRANCH = Branch("feature/DEMO-1-greet")
 OTHER = Branch("feature/DEMO-2-x")

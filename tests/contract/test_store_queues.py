@@ -110,6 +110,14 @@ async def test_only_the_newest_status_of_a_task_is_ever_written(store: Store) ->
     assert [row.key for row in await due(store)] == ["c1", "t1"]
 
 
+async def test_a_status_that_is_set_anew_within_one_tick_of_the_clock_is_the_newest_all_the_same(store: Store) -> None:
+    task = await add_task(store)
+    for key in ("done", "monitoring", "done", "done"):
+        await store.transact(lambda tx, key=key: tx.add_outbox(make_new_outbox(task, key=key, kind="SetStatus")))  # type: ignore[misc]
+    rows = await store.read(lambda tx: tx.list_outbox())
+    assert [row.key for row in rows if row.state is RowState.PENDING] == ["done+"], "once, and not twice"
+
+
 @pytest.mark.parametrize(("answer", "state"), [(RowState.DONE, RowState.DONE), (RowState.PARKED, RowState.VOID)])
 async def test_a_row_that_became_void_while_it_was_delivered_is_not_brought_back(
     store: Store, answer: RowState, state: RowState

@@ -54,6 +54,7 @@ def test_a_person_s_resume_takes_it_on_without_its_card_until_that_is_back_and_g
     assert not card_read(make_context(), WORKING, news(None, NONE, *history)).changed
     back = card_read(make_context(), WORKING, news(issue_of(WORKING), NONE, *history))
     assert back.task.park is None
+    assert effects_of(back, SetStatus), "what was to be shown meanwhile met no card: it is shown now"
     history += [effect.transition for effect in effects_of(back, RecordTransition)]
     assert not card_read(make_context(), WORKING, news(issue_of(WORKING), NONE, *history)).changed, "that is said once"
     assert card_read(make_context(), WORKING, news(None, NONE, *history)).task.park is not None

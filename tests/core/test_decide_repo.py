@@ -24,6 +24,7 @@ from orch.core.decide_repo import (
     first_contact,
     membership_fault,
     rejection_reason,
+    shown_at,
 )
 from orch.core.ids import IssueId, TaskRow
 from orch.core.messages import Answer, Verb
@@ -252,6 +253,14 @@ def test_the_reason_is_the_newest_human_comment_since_the_plan_was_shown() -> No
     assert rejection_reason(comments[:1], task) == ""
     assert rejection_reason([], task) == ""
     assert rejection_reason(comments, None) == ""
+    assert rejection_reason(comments, replace(task, updated_at=later(9999)), NOW) == "second", "the board's own clock dates both"
+
+
+def test_the_board_itself_says_when_artefacts_were_shown() -> None:
+    entries = log(("bot", S.ANALYSIS, S.IN_REVIEW), ("anna", S.IN_REVIEW, S.REJECTED))
+    assert shown_at(entries, STATES) == entries[0].created_at
+    assert shown_at(log(("bot", S.IN_REVIEW, S.ANALYSIS), ("anna", S.ANALYSIS, S.REJECTED)), STATES) is None
+    assert shown_at([], STATES) is None
 
 
 # ------------------------------------------------------------------------------------------------ entry
@@ -275,7 +284,8 @@ def test_G2_a_live_task_decides_for_itself(trigger: Status, stage: Stage) -> Non
         (S.TO_ANALYSE, OVER, Later()),
         (S.TO_ANALYSE, make_task(stage=Stage.DONE), Useless()),
         (S.STOP, None, Nothing()),
-        (S.STOP, OVER, Nothing()),
+        (S.STOP, OVER, Useless()),
+        (S.STOP, make_task(stage=Stage.DONE), Useless()),
         (S.APPROVED, None, Useless()),
         (S.REJECTED, OVER, Useless()),
         (S.CONFIRM_DEPLOY, make_task(stage=Stage.DONE), Useless()),

@@ -263,7 +263,8 @@ def assert_parked(decided: Decided) -> None:
     assert not effects_of(decided, QueueJob)
     assert not effects_of(decided, RequeueJob)
     assert effects_of(decided, SetStatus) == [SetStatus(status=Status.BLOCKED)]
-    assert [alert.kind for alert in effects_of(decided, Alert)] == ["parked"]
+    kind = "budget" if decided.task.park.reason is ParkReason.BUDGET else "parked"
+    assert [alert.kind for alert in effects_of(decided, Alert)] == [kind]
     assert causes(decided)[-1] == "parked"
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orch.core.doctor import (
+    ChatFacts,
     Check,
     DataDir,
     Examination,
@@ -13,6 +14,8 @@ from orch.core.doctor import (
     Level,
     LocalRepository,
     judge_agents,
+    judge_budgets,
+    judge_chat,
     judge_commands,
     judge_configuration,
     judge_data_dir,
@@ -28,7 +31,7 @@ from orch.core.doctor import (
     parse_version,
 )
 from orch.core.ids import ProjectName
-from orch.core.model import DeploySettings, Limits, MonitorSettings
+from orch.core.model import DeploySettings, Limits, MonitorSettings, RoleSettings
 from orch.core.render import render_diagnosis
 from orch.core.render.catalogue import CATALOGUES
 from orch.core.room import Free
@@ -36,6 +39,7 @@ from orch.core.stages import Role
 from tests.builders import make_project
 
 PROJECT = make_project()
+UNMETERED = make_project(roles={Role.TESTER: RoleSettings(agent="command", command=("x",))})
 PLACE = LocalRepository(path="/srv/shop", tip="a" * 40)
 OK, WARNING, FAULT = Level.OK, Level.WARNING, Level.FAULT
 
@@ -73,6 +77,11 @@ CASES: list[Case] = [
         {},
         [(OK, "sandbox"), (WARNING, "sandbox.path"), (WARNING, "sandbox.absent")],
     ),
+    (judge_chat, (ChatFacts(bot="@b", chat="c", users=1),), {}, [(OK, "chat")]),
+    (judge_chat, (ChatFacts(bot="@b", chat="c", webhook="https://x"),), {}, [(OK, "chat"), (WARNING, "chat.nobody")]),
+    (judge_chat, (ChatFacts(bot="@b", users=1, webhook="https://x"),), {}, [(OK, "chat"), (FAULT, "chat.webhook")]),
+    (judge_chat, (ChatFacts(trouble="HTTP 401"),), {}, [(FAULT, "chat.trouble")]),
+    (judge_chat, (ChatFacts(bot="@b", unseen="chat not found"),), {}, [(FAULT, "chat.unseen")]),
     (judge_prompts, (None,), {}, [(OK, "prompts")]),
     (judge_prompts, ("unknown variable",), {}, [(FAULT, "prompts.trouble")]),
     (judge_rebase, (), {"always": True}, []),
@@ -80,6 +89,9 @@ CASES: list[Case] = [
     (judge_agents, (PROJECT, {}), {}, [(OK, "agents")]),
     (judge_agents, (PROJECT, {Role.TESTER: "x", Role.ANALYST: "x"}), {}, [(FAULT, "agents.missing")]),
     (judge_agents, (PROJECT, {Role.TESTER: "x", Role.ANALYST: "y"}), {}, [(FAULT, "agents.missing")] * 2),
+    (judge_budgets, (PROJECT,), {"budgeted": True}, []),
+    (judge_budgets, (UNMETERED,), {"budgeted": True}, [(WARNING, "agents.unmetered")]),
+    (judge_budgets, (UNMETERED,), {"budgeted": False}, []),
     (judge_commands, (PROJECT, {}), {}, [(OK, "commands")]),
     (judge_commands, (PROJECT, {"test_command": "mkae"}), {}, [(FAULT, "commands.missing")]),
     (judge_landing, (PROJECT,), {}, [(OK, "landing")]),

@@ -19,6 +19,7 @@ from orch.core.reconcile import (
     describe_statuses,
     is_stale,
     match_status,
+    polled_until,
     reconciled,
     stored_evidence,
 )
@@ -206,3 +207,18 @@ def test_a_dead_hook_lives_again_when_it_is_heard() -> None:
     assert dead.dead
     assert after_hook(dead, NOW).dead
     assert not after_hook(dead, later(500)).dead
+
+
+@pytest.mark.parametrize(
+    ("began_s", "changes_s", "until_s"),
+    [
+        (3600, [40.0, 70.0], 70.0),  # our clock is an hour ahead: what the board dates after its newest change is still to come
+        (3600, [], 0.0),
+        (60, [40.0], 40.0),
+        (30, [3600.0], 30.0),  # the board's clock is ahead: nothing is left out, some of it is read twice
+    ],
+)
+def test_G9_a_poll_has_read_the_board_up_to_what_the_board_itself_dates(
+    began_s: float, changes_s: list[float], until_s: float
+) -> None:
+    assert polled_until(later(0), later(began_s), [later(each) for each in changes_s]) == later(until_s)

@@ -11,6 +11,7 @@ import pytest
 
 from orch.adapters.store.schema import open_writer
 from orch.adapters.store.transaction import make_tx
+from orch.core.budget import next_day
 from orch.core.ids import CheckId, IssueId, JobId, ProjectName, Sha, TaskRow
 from orch.core.model import (
     Awaiting,
@@ -137,7 +138,9 @@ def test_an_empty_store_gives_an_empty_snapshot(tx: Tx) -> None:
 
 def test_a_registered_project_is_shown_before_anything_of_it_exists(tx: Tx) -> None:
     shown = sent(load_snapshot(tx, NOW, projects=[SHOP]))
-    assert shown["projects"] == [{"name": "shop", "paused": False, "freeze": None, "serial_gate": False, "main": None}]
+    assert shown["projects"] == [
+        {"name": "shop", "board": None, "paused": False, "freeze": None, "serial_gate": False, "main": None}
+    ]
     gated = sent(load_snapshot(tx, NOW, projects=[SHOP], limits=GATED))
     assert gated["projects"][0]["serial_gate"] is True
 
@@ -277,7 +280,18 @@ def test_G14_dependencies_that_are_switched_off_are_shown_but_not_waited_for(tx:
     off = replace(LIMITS, task_deps_enabled=False)
     assert "free slot" in str(load_why(tx, "SHOP-2", NOW, limits=off))
     block = sent(load_queue(tx, NOW, off))["task_deps"]
-    assert block == {"enabled": False, "tasks": [{"id": "SHOP-2", "on": ["SHOP-1"], "open": []}]}
+    waits = {"id": "SHOP-2", "on": ["SHOP-1"], "open": [], "board": []}
+    assert block == {"enabled": False, "source": "db", "tasks": [waits]}
+
+
+def test_the_queue_says_which_dependencies_are_the_boards(tx: Tx) -> None:
+    first, second, third = enter(tx, 1), enter(tx, 2), enter(tx, 3)
+    tx.add_dependency(SHOP, third.issue, first.issue, NOW)
+    tx.set_relations(SHOP, third.issue, {second.issue: False}, NOW)
+    block = sent(load_queue(tx, NOW, replace(LIMITS, task_deps_from_board=True)))["task_deps"]
+    [waits] = block["tasks"]
+    assert (block["source"], waits["board"]) == ("plane", ["SHOP-2"])
+    assert sorted(waits["on"]) == sorted(waits["open"]) == ["SHOP-1", "SHOP-2"]
 
 
 def test_the_detail_has_runs_history_and_the_running_role(tx: Tx) -> None:
@@ -438,8 +452,10 @@ def test_the_outbox_shows_what_waits_and_what_was_given_up_without_the_texts(tx:
     assert "private" not in json.dumps(block)
 
 
-def test_what_is_not_built_says_so(tx: Tx) -> None:
-    assert sent(load_queue(tx, NOW, LIMITS))["budget"] == {"enabled": False}
+def test_without_budgets_the_block_says_so_and_tells_what_the_day_cost(tx: Tx) -> None:
+    budget = sent(load_queue(tx, NOW, LIMITS))["budget"]
+    day = {"limit_usd": None, "spent_usd": 0.0, "resets_at": next_day(NOW).isoformat(), "open": True}
+    assert budget == {"enabled": False, "day": day, "tasks": []}
 
 
 def test_the_queue_shows_how_the_last_poll_of_each_project_went(tx: Tx) -> None:

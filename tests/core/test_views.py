@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch.core.budget import Purse
 from orch.core.ids import ProjectName, TaskRow
 from orch.core.model import (
     Account,
@@ -31,6 +32,7 @@ from orch.core.views import TaskFacts, stage_seconds, status_of, task_detail, ta
 from tests.builders import make_deploy
 from tests.core.samples import NOW, SHA_A, SHA_B, ago, make_job, make_run, make_task
 
+SPENT = Purse(limit_usd=5.0, spent_usd=5.5)
 PARK = Park(reason=ParkReason.NO_CI, since=ago(hours=1), evidence="no status for it in 600 s")
 SHOP = ProjectName("shop")
 
@@ -108,6 +110,36 @@ WAITS: list[tuple[str, TaskFacts, tuple[str, ...]]] = [
         "a claimed job",
         TaskFacts(task=make_task(), job=make_job(state=JobState.RUNNING)),
         ("The Analyst works on it",),
+    ),
+    (
+        "the day's budget is spent",
+        TaskFacts(task=make_task(), job=make_job(), day=SPENT),
+        ("$5.50 is spent of the $5.00", "orch budget --raise USD", "00:00 UTC"),
+    ),
+    (
+        "an agent that reports no cost under a budget",
+        TaskFacts(
+            task=make_task(),
+            job=make_job(state=JobState.RUNNING),
+            runs=[make_run(outcome=None, ended_at=None, agent="command", cost_usd=0.0)],
+            purse=Purse(limit_usd=5.0, spent_usd=0.0),
+        ),
+        ("no budget can end it",),
+    ),
+    (
+        "parked for its budget",
+        TaskFacts(
+            task=make_task(park=Park(reason=ParkReason.BUDGET, since=ago(hours=1), evidence="$5.50 of $5.00")), purse=SPENT
+        ),
+        ("orch budget SHOP-12 --raise USD", "orch budget SHOP-12 --lift"),
+    ),
+    (
+        "parked at its role's cap",
+        TaskFacts(
+            task=make_task(park=Park(reason=ParkReason.BUDGET, since=ago(hours=1), evidence="")),
+            purse=Purse(limit_usd=None, spent_usd=1.0),
+        ),
+        ("orch resume SHOP-12",),
     ),
     ("a job to be queued", TaskFacts(task=make_task()), ("no job of it is queued yet",)),
     (

@@ -15,10 +15,10 @@ import anyio
 from orch.core.effects import Alert
 from orch.core.ids import ProjectName, RunId, TaskRow, artefact_dir
 from orch.core.messages import CommandReport, CommandVerdict
-from orch.core.model import AgentResult, Outcome, RoleSettings, Survivor, Usage
+from orch.core.model import AgentResult, Figures, Outcome, RoleSettings, Survivor, Usage
 from orch.core.stages import Role
 from orch.ports import AgentReader, AgentRequest, LineReader, ProcessEnd, ProcessSpec, PromptContext
-from tests.fakes.faults import Faults
+from orch.rehearsal.faults import Faults
 from tests.fakes.git import FakeMirror, FakeWorkspace
 
 KILL_S = 0.5
@@ -38,6 +38,10 @@ class Step:
     error: Exception | None = None
     cost_usd: float = 0.0
     result: AgentResult | None = None
+    spends: Sequence[tuple[float, float]] = ()
+    """What it tells while it goes on: so many seconds after its start, its own cost so far."""
+    usage: Usage = Usage()
+    """The tokens that it tells with that."""
 
 
 def verdict(word: str, *titles: str) -> str:
@@ -69,6 +73,13 @@ class FakeReader:
 
     def __init__(self, step: Step) -> None:
         self._step = step
+        self._began = anyio.current_time()
+
+    @property
+    def figures(self) -> Figures:
+        passed = anyio.current_time() - self._began
+        told = [usd for seconds, usd in self._step.spends if seconds <= passed]
+        return Figures(cost_usd=told[-1], usage=self._step.usage) if told else Figures()
 
     def feed(self, line: bytes) -> None:
         raise AssertionError("the fake process prints nothing")

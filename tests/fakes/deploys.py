@@ -12,7 +12,7 @@ from typing import final
 from orch.core.ids import DeployId
 from orch.core.model import Survivor
 from orch.ports import Clock, DeployLook, DeployOrder, DeployPhase
-from tests.fakes.faults import Faults
+from orch.rehearsal.faults import Faults
 
 
 @final

@@ -30,7 +30,8 @@ from orch.ports import (
     PushResult,
     WorkspaceSpec,
 )
-from tests.fakes.faults import Faults
+from orch.ports.retention import Retirable
+from orch.rehearsal.faults import Faults
 from tests.fakes.repository import Repository
 
 CHECKOUTS = Path("/nonexistent/checkouts")
@@ -44,6 +45,7 @@ class FakeMirror:
         self.repository = repository
         self.answers: deque[Pushed] = deque()
         self.checkouts = 0
+        self.retired: list[Retirable] = []
         self.exported: dict[Path, Sha] = {}
         self.made: set[Sha] = set()
         """What the daemon pushed to task branches."""
@@ -171,6 +173,11 @@ class FakeMirror:
     async def export(self, sha: Sha, folder: Path) -> None:
         async with self._faults.at("mirror.export"):
             self.exported[folder] = sha
+
+    async def retire(self, gone: Collection[Retirable], *, kept: Collection[Sha], days: int) -> int:
+        async with self._faults.at("mirror.retire"):
+            self.retired += gone
+            return len(gone)
 
     def checkout(self, sha: Sha, label: str) -> AbstractAsyncContextManager[Path]:
         return self._checkout(sha, label)

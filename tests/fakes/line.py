@@ -23,14 +23,14 @@ from orch.core.messages import Answer, CommentIssue, CreateIssue, DecideTask, De
 from orch.core.model import BoardComment, Job, Limits, OutboxRow, Project, Registry, RowState, Run, Task, Transition
 from orch.core.stages import Stage
 from orch.ports import Tx, WorkspaceSpec
+from orch.rehearsal.faults import Faults
 from tests.builders import DEMO, make_limits, make_project
 from tests.fakes.agents import FakeAgent, FakeCommands, FakeNotifier, FakeProcesses, FakePrompts
 from tests.fakes.deploys import FakeDeploys
-from tests.fakes.faults import Faults
 from tests.fakes.git import FakeMirror, FakeWorkspace
 from tests.fakes.probe import FakeProbe
 from tests.fakes.repository import Repository
-from tests.fakes.services import FakeRoom, FaultyBoard, FaultyForge, FaultyStore
+from tests.fakes.services import FakeRoom, FakeShelves, FaultyBoard, FaultyForge, FaultyStore
 from tests.fakes.virtual_time import VirtualClock
 
 T = TypeVar("T")
@@ -41,12 +41,12 @@ STEP_S = 0.1
 class Ground:
     """What outlives a daemon: the store, the repositories, and the fakes' memories."""
 
-    def __init__(self, *projects: Project, limits: Limits | None = None) -> None:
+    def __init__(self, *projects: Project, limits: Limits | None = None, faults: Faults | None = None) -> None:
         self.projects = projects or (make_project(),)
         self.limits = limits or make_limits()
         self.clock = VirtualClock()
         self.store = FaultyStore(InlineStore(clock=self.clock))
-        self.faults = Faults()
+        self.faults = faults or Faults()
         self.repositories = {project.name: Repository({"README.md": "# Sample\n"}) for project in self.projects}
         self.mirrors = {name: FakeMirror(name, repository, self.faults) for name, repository in self.repositories.items()}
         self.workspaces = {name: FakeWorkspace(mirror, self.faults, self._is_current) for name, mirror in self.mirrors.items()}
@@ -57,6 +57,7 @@ class Ground:
         self.deploys = FakeDeploys(self.clock, self.faults)
         self.notifier = FakeNotifier(self.faults)
         self.room = FakeRoom()
+        self.shelves = FakeShelves()
         self.owners: dict[TaskRow, ProjectName] = {}
         self.processes = FakeProcesses(self.agent, self._workspace_of, self.faults)
         self.boards = {project.name: FaultyBoard(self.store, project, self.clock, self.faults) for project in self.projects}
@@ -114,6 +115,7 @@ class Ground:
             notifier=self.notifier,
             run_dir=self.run_dir,
             room=self.room,
+            shelves=self.shelves,
             health=health,
         )
 

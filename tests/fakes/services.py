@@ -3,7 +3,7 @@
 Rule: nothing is modelled twice: what these do is what the daemon does.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -16,16 +16,29 @@ from orch.adapters.local_board import LocalBoard
 from orch.adapters.local_forge import LocalForge
 from orch.adapters.store import InlineStore
 from orch.core.errors import StoreError
-from orch.core.ids import Branch, IssueId, Sha
+from orch.core.ids import Branch, DeployId, IssueId, RunId, Sha
 from orch.core.model import Activity, BoardComment, BoardIssue, CommitStatus, Project, PullRequest, PullRequestState
 from orch.core.room import Free
 from orch.core.stages import Role
 from orch.core.statuses import BoardState
 from orch.ports import Clock, Store, Tx
-from tests.fakes.faults import Faults
+from orch.rehearsal.faults import Faults
 from tests.fakes.repository import Repository
 
 T = TypeVar("T")
+
+
+class FakeShelves:
+    """The ``Shelves`` port: it remembers what was to go."""
+
+    def __init__(self) -> None:
+        self.runs: list[RunId] = []
+        self.deploys: list[DeployId] = []
+
+    async def remove(self, runs: Collection[RunId], deploys: Collection[DeployId]) -> None:
+        await anyio.lowlevel.checkpoint()
+        self.runs += runs
+        self.deploys += deploys
 
 
 class FakeRoom:
@@ -108,7 +121,7 @@ class FaultyBoard(LocalBoard):
 
     async def fetch_changed(self, since: datetime | None) -> list[BoardIssue]:
         async with self._faults.at("board.fetch_changed"):
-            return await super().fetch_changed(since)
+            return [issue for issue in await super().fetch_changed(since) if issue.id not in self.gone]
 
     async def set_state(self, issue: IssueId, state_id: str) -> None:
         async with self._faults.at("board.set_state"):

@@ -4,7 +4,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
@@ -27,10 +27,12 @@ def write(path: Path, *, head: str = "", name: str = "shop", repo: str = "shop",
 
 
 @contextmanager
-def daemon(file: Path, log: Path, *, data: Path, within_s: float = WITHIN_S) -> Iterator[tuple[subprocess.Popen[bytes], HttpApi]]:
+def daemon(
+    file: Path, log: Path, *, data: Path, port: int = 0, within_s: float = WITHIN_S, environ: Mapping[str, str] | None = None
+) -> Iterator[tuple[subprocess.Popen[bytes], HttpApi]]:
     """Run ``orch serve --config`` until the block ends; it answers when the block begins."""
-    argv = [sys.executable, "-m", "orch", "serve", "--config", str(file), "--port", "0", "--data-dir", str(data)]
-    env = {key: value for key, value in os.environ.items() if not key.startswith("ORCH_")}
+    argv = [sys.executable, "-m", "orch", "serve", "--config", str(file), "--port", str(port), "--data-dir", str(data)]
+    env = {key: value for key, value in os.environ.items() if not key.startswith("ORCH_")} | dict(environ or {})
     with log.open("wb") as out:
         process = subprocess.Popen(argv, env=env, stdout=out, stderr=out, cwd=Path(__file__).parents[2])
         try:

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from orch.adapters.agents.stream import StreamReader, run_cost
+from orch.adapters.agents.stream import StreamReader
+from orch.core.budget import session_cost
 from orch.core.model import AgentResult, Outcome, Usage
 from orch.ports import ProcessEnd, ProcessEnding
 
@@ -196,9 +197,47 @@ def test_several_results_add_up_and_a_killed_run_tells_what_it_had() -> None:
     assert (killed.usage, killed.session_cost_usd) == (SPENT, None)
 
 
+SAID = {"type": "assistant", "message": {"id": "m1", "usage": TOKENS, "content": []}}
+TOLD = {**SAID, "session_id": SESSION, "total_cost_usd": 2.5}
+MEASURED = {**OK, "model_usage_since_last_result": {"x": MODEL}, "total_cost_usd": 3.0}
+
+
+@pytest.mark.parametrize(
+    ("events", "resumed", "before", "cost", "total", "usage"),
+    [
+        pytest.param([INIT], None, None, 0.0, None, Usage(), id="nothing is told at first"),
+        pytest.param([INIT, SAID], None, None, 0.0, None, SPENT, id="claude tells tokens while it goes on"),
+        pytest.param([INIT, TOLD], None, None, 2.5, None, SPENT, id="a total on the way, a new session"),
+        pytest.param([INIT, TOLD], SESSION, 2.0, 0.5, None, SPENT, id="a total on the way, resumed"),
+        pytest.param([INIT, TOLD], SESSION, 4.0, 2.5, None, SPENT, id="a session that began anew"),
+        pytest.param([INIT, TOLD], SESSION, None, 0.0, None, SPENT, id="nobody knows what it had cost before"),
+        pytest.param([INIT, {**OK, "total_cost_usd": 3.0}], SESSION, 2.0, 1.0, 3.0, Usage(), id="its report"),
+        pytest.param([INIT, MEASURED], SESSION, 1.0, 0.5, 3.0, SPENT, id="it measured itself"),
+        pytest.param([INIT, MEASURED, INIT], SESSION, 1.0, 0.5, None, SPENT, id="it woke up once more"),
+        pytest.param([INIT, {**TOLD, "type": "user"}], None, None, 0.0, None, Usage(), id="a tool's output tells no money"),
+    ],
+)
+def test_the_figures_of_a_run_that_goes_on_are_its_own(
+    events: list[dict[str, Any]], resumed: str | None, before: float | None, cost: float, total: float | None, usage: Usage
+) -> None:
+    reader = StreamReader(resumed=resumed, before_usd=before)
+    for event in events:
+        reader.feed(json.dumps(event).encode())
+    figures = reader.figures
+    assert (figures.cost_usd, figures.session_cost_usd, figures.usage) == (cost, total, usage)
+
+
+def test_a_run_that_was_killed_after_a_report_leaves_its_sessions_total_alone() -> None:
+    reader = StreamReader(resumed=SESSION, before_usd=2.0)
+    for event in (INIT, {**OK, "total_cost_usd": 3.0}, INIT, SAID):
+        reader.feed(json.dumps(event).encode())
+    result = reader.result(end(-9, ending="timed_out"))
+    assert (result.cost_usd, result.session_cost_usd) == (1.0, None)
+
+
 @pytest.mark.parametrize(("total", "stored", "cost"), [(2.0, 0.5, 1.5), (0.5, 0.5, 0.0), (0.3, 0.5, 0.3), (0.7, 0.0, 0.7)])
 def test_a_runs_cost_is_what_its_session_grew_by(total: float, stored: float, cost: float) -> None:
-    assert run_cost(total, stored) == cost
+    assert session_cost(total, stored) == cost
 
 
 @pytest.mark.parametrize("session", ["--dangerously-skip-permissions", "a b", "", "x" * 200, 7, None, "../../x"])

@@ -19,9 +19,9 @@ import pytest
 
 from orch.adapters import orphans
 from orch.adapters.agents.claude import ClaudeAdapter, session_id
-from orch.adapters.agents.stream import run_cost
 from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.sandbox import Sandbox
+from orch.core.budget import session_cost
 from orch.core.ids import RunId, TaskRow, WorkItemId
 from orch.core.model import AgentResult, Limits, Outcome, RoleSettings, RunMode, Usage
 from orch.core.stages import Role, Stage
@@ -207,7 +207,7 @@ async def test_a_turn_limit_is_continued_in_the_same_session_at_its_own_cost(sta
     assert second.session == first.session
     assert second.session_cost_usd is not None
     assert second.session_cost_usd > first.session_cost_usd
-    assert second.cost_usd == pytest.approx(run_cost(second.session_cost_usd, first.session_cost_usd))
+    assert second.cost_usd == pytest.approx(session_cost(second.session_cost_usd, first.session_cost_usd))
     # Five answers in all, two of them in the first run.
     assert (first.usage.output, second.usage.output) == (10, 15)
 

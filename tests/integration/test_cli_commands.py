@@ -14,6 +14,7 @@ from orch.adapters.http import HttpApi, connect_api
 from orch.cli.api import Api
 from orch.cli.app import build_cli
 from orch.cli.options import CliDeps, DemoOptions, ServeOptions
+from orch.config import Settings
 from orch.core.doctor import Examination
 from orch.core.errors import ConfigError, OrchError, TransientError
 from orch.core.messages import (
@@ -28,6 +29,7 @@ from orch.core.messages import (
     RemoveDependency,
     Verb,
 )
+from orch.ports.setup import SetupDesk
 from orch.web.server import write_daemon_file
 from tests.integration.web_world import SHOWN, TOKEN, World, running
 
@@ -43,7 +45,9 @@ class Cli:
 
     def run(self, *words: str) -> Result:
         """Run one command in this thread."""
-        deps = CliDeps(serve=self._serve, demo=self._demo, doctor=self._doctor, connect=self.connect, version="9.9.9")
+        deps = CliDeps(
+            serve=self._serve, demo=self._demo, doctor=self._doctor, connect=self.connect, version="9.9.9", setup=self._setup
+        )
         return CliRunner().invoke(build_cli(deps), list(words), env={"COLUMNS": "200", "USER": "ann", "LOGNAME": "ann"})
 
     async def __call__(self, *words: str) -> Result:
@@ -59,6 +63,9 @@ class Cli:
     def _doctor(self, options: ServeOptions) -> Examination:
         self.served.append(options)
         return Examination(findings=())
+
+    def _setup(self, settings: Settings) -> SetupDesk:
+        raise AssertionError("no service is asked here")
 
     def _demo(self, options: DemoOptions) -> int:
         self.demos.append(options)

@@ -11,8 +11,8 @@ from typing import Any
 import anyio
 import pytest
 
-from tests.fakes.gitea.state import Protection
-from tests.fakes.plane.access import forbidden
+from orch.rehearsal.gitea.state import Protection
+from orch.rehearsal.plane.access import forbidden
 from tests.scenario.services.world import GITEA_SECRET, World, services
 
 PUBLIC = "https://orch.example.org"

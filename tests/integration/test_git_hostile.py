@@ -1,5 +1,6 @@
 """An agent that writes whatever it likes into its working copy. Nothing of it may run, and nothing may lead elsewhere."""
 
+import base64
 import os
 import shutil
 import socket
@@ -8,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from orch import logs
 from orch.adapters.git.checks import leads_out
 from orch.adapters.git.layout import read_head, read_inside, read_ref, remove_tree
 from orch.core.ids import Sha
@@ -306,6 +308,50 @@ async def test_what_leads_elsewhere_is_not_pushed(desk: Desk, plant: Callable[[R
     plant(agent)
     refused = await desk.refused(prepared)
     assert (refused.kind, named in refused.reason) == (RefusalKind.PATHS, True), refused
+    assert not desk.remote.has(f"refs/heads/{BRANCH}")
+
+
+CANARY = "plane_api_of_the_daemon_41c2"
+
+
+def _secret_in_a_file(repo: Repo) -> None:
+    repo.commit({"notes.md": f"found it: {CANARY}\n"})
+
+
+def _secret_encoded(repo: Repo) -> None:
+    repo.commit({"notes.md": base64.b64encode(f"a:{CANARY}".encode()).decode()})
+
+
+def _secret_that_was_taken_out_again(repo: Repo) -> None:
+    repo.commit({"notes.md": CANARY})
+    repo.commit({"notes.md": "nothing"})
+
+
+def _secret_in_a_message(repo: Repo) -> None:
+    repo.write({"x.py": "2"})
+    repo.git("commit", "--quiet", "--all", "-m", f"It is\n\n{CANARY}")
+
+
+def _secret_as_a_name(repo: Repo) -> None:
+    repo.commit({f"docs/{CANARY}.md": "x"})
+
+
+@pytest.mark.parametrize(
+    "plant",
+    [_secret_in_a_file, _secret_encoded, _secret_that_was_taken_out_again, _secret_in_a_message, _secret_as_a_name],
+    ids=lambda plant: plant.__name__.strip("_"),
+)
+async def test_G13_a_branch_that_holds_a_secret_is_not_pushed(
+    desk: Desk, plant: Callable[[Repo], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logs, "_needles", ())
+    logs.register_secret(CANARY)
+    prepared, agent = await desk.prepare()
+    agent.commit({"x.py": "1"})
+    plant(agent)
+    refused = await desk.refused(prepared)
+    assert (refused.kind, "secret" in refused.reason) == (RefusalKind.PATHS, True), refused
+    assert CANARY not in refused.reason
     assert not desk.remote.has(f"refs/heads/{BRANCH}")
 
 

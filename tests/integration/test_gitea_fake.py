@@ -15,10 +15,10 @@ from orch.adapters.gitea import EVENT_HEADER, parse_hook, verify_signature
 from orch.core.ids import Branch, ProjectName
 from orch.core.model import CiState, CommitStatus, PullRequestState
 from orch.ports import ForgeEventKind
+from orch.rehearsal.gitea import FakeGitea
 from orch.web.server import bind_socket, serve, url_of
-from tests.fakes.gitea import FakeGitea
-from tests.fakes.gitea.connection import open_forge
-from tests.fakes.gitea.schema import Swagger, unlike
+from tests.fakes.gitea_connection import open_forge
+from tests.fakes.gitea_schema import Swagger, unlike
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 SCHEMA = Path(os.environ.get("ORCH_TEST_SCHEMAS") or SHARED / "schemas") / "gitea-swagger-2025-10.json"

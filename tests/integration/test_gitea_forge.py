@@ -11,10 +11,10 @@ from orch.adapters.gitea import GiteaForge
 from orch.core.errors import ConfigError, CredentialRefused, PermanentError, TransientError
 from orch.core.ids import Branch, ProjectName, Sha
 from orch.core.model import CiState, CommitStatus, PullRequestState
+from orch.rehearsal.gitea import BOT, Cut, FakeGitea, Refused
+from orch.rehearsal.gitea.state import Protection
 from tests.builders import sha
-from tests.fakes.gitea import BOT, Cut, FakeGitea, Refused
-from tests.fakes.gitea.connection import open_forge
-from tests.fakes.gitea.state import Protection
+from tests.fakes.gitea_connection import open_forge
 
 SHOP = ProjectName("shop")
 BRANCH = Branch("feature/SHOP-1-greet")

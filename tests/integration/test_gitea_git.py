@@ -17,9 +17,9 @@ from orch.core.errors import PermanentError, TransientError
 from orch.core.ids import Branch, ProjectName, Sha, TaskRow
 from orch.core.model import Candidate, LandStyle, PullRequestState
 from orch.ports import CandidateMember, Pushed, PushResult
-from tests.fakes.gitea import BOT, FakeGitea, Refused
-from tests.fakes.gitea.connection import open_forge
-from tests.fakes.gitea.state import Protection
+from orch.rehearsal.gitea import BOT, FakeGitea, Refused
+from orch.rehearsal.gitea.state import Protection
+from tests.fakes.gitea_connection import open_forge
 
 SHOP = ProjectName("shop")
 BRANCH = Branch("feature/SHOP-1-x")

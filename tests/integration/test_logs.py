@@ -1,10 +1,11 @@
 """Logs: what a line looks like, and that no secret leaves in any form."""
 
 import base64
+import html
 import io
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from urllib.parse import quote, quote_plus
 
 import pytest
@@ -40,7 +41,12 @@ def forms_of(secret: str) -> dict[str, str]:
         "base64 for urls": base64.urlsafe_b64encode(raw).decode(),
         "url": f"https://x.example/?token={quote(secret, safe='')}",
         "form": f"token={quote_plus(secret)}",
+        "url in lower case": quote(secret, safe="").replace("%2F", "%2f").replace("%2B", "%2b").replace("%C3%A9", "%c3%a9"),
+        "hexadecimal": raw.hex(),
+        "hexadecimal in upper case": raw.hex().upper(),
+        "html": html.escape(secret),
         "json": json.dumps({"token": secret}),
+        "json with letters": json.dumps({"token": secret}, ensure_ascii=False),
         "repr": repr([secret]),
     }
 
@@ -50,6 +56,7 @@ def traces(secret: str, text: str) -> list[str]:
     raw = secret.encode()
     inner = [base64.b64encode(b"\0" * n + raw).decode()[n + 1 : -5] for n in range(3)]
     known = [secret, quote(secret, safe=""), quote_plus(secret), json.dumps(secret)[1:-1], repr(secret)[1:-1], *inner]
+    known += [raw.hex(), raw.hex().upper(), html.escape(secret), html.escape(secret, quote=False)]
     return [form for form in known if form in text]
 
 
@@ -80,6 +87,62 @@ def test_G13_no_secret_survives_redaction_whatever_stands_around_it(secret: str,
         patch.setattr(logs, "_needles", ())
         logs.register_secret(secret)
         assert secret not in logs.redact(before + secret + after)
+
+
+def streamed(pieces: Iterable[bytes]) -> bytes:
+    stream = logs.StreamRedactor()
+    return b"".join([*(stream.feed(piece) for piece in pieces), stream.close()])
+
+
+@pytest.mark.parametrize("form", forms_of(CANARY))
+@pytest.mark.parametrize("size", [1, 2, 3, 7, 40])
+def test_G13_no_secret_survives_in_a_stream_wherever_it_is_cut(form: str, size: int) -> None:
+    logs.register_secret("some other secret, longer than a chunk of any size")
+    logs.register_secret(CANARY)
+    data = f"before {forms_of(CANARY)[form]} after\n{CANARY}".encode()
+    struck = streamed(data[at : at + size] for at in range(0, len(data), size)).decode()
+    assert traces(CANARY, struck) == []
+    assert struck.startswith("before ")
+    assert " after\n" in struck
+    assert struck.endswith(logs.STRUCK)
+
+
+@given(st.lists(st.binary(max_size=12), max_size=12))
+def test_a_stream_without_a_secret_passes_unchanged(pieces: list[bytes]) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(logs, "_needles", ())
+        logs.register_secret("a secret that does not come")
+        assert streamed(pieces) == b"".join(pieces)
+
+
+def test_a_line_that_has_ended_is_not_held_back() -> None:
+    logs.register_secret(CANARY)
+    stream = logs.StreamRedactor()
+    assert stream.feed(b'{"type": "result"}\n') == b'{"type": "result"}\n'
+    assert stream.feed(b"the beginning of c4na") == b"the beginning of "
+    assert stream.feed(b"stic\n") == b"c4nastic\n"
+
+
+def test_what_an_environment_calls_a_secret_is_one_and_a_path_or_a_word_is_not() -> None:
+    environ = {
+        "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMIK7MDENG",
+        "ANTHROPIC_API_KEY": "sk-ant-0123456789",
+        "DB_PASSWORD": "correct horse battery",
+        "HTTPS_PROXY": "http://me:proxy-password@proxy.example:3128",
+        "USE_TOKEN": "true",
+        "SSL_PRIVATE_KEY": "/etc/ssl/private/key.pem",
+        "PATH": "/usr/bin:/usr/local/bin",
+        "HOME": "/home/somebody-with-a-long-name",
+    }
+    found = {"wJalrXUtnFEMIK7MDENG", "sk-ant-0123456789", "correct horse battery", "proxy-password"}
+    assert logs.secrets_of(environ) == found
+
+
+def test_only_what_is_too_long_to_be_a_word_is_looked_for_in_what_people_keep() -> None:
+    logs.register_secret("shop")
+    logs.register_secret("s3cret-0123456789")
+    assert not logs.holds_secret(b"a shop")
+    assert logs.holds_secret(b"x=" + base64.b64encode(b"a:s3cret-0123456789"))
 
 
 def test_a_text_too_short_to_be_a_secret_does_not_garble_the_lines() -> None:

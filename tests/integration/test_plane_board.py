@@ -13,10 +13,10 @@ from orch.core.errors import ConfigError, CredentialRefused, PermanentError, Tra
 from orch.core.ids import IssueId
 from orch.core.model import Absence
 from orch.core.stages import Role
+from orch.rehearsal.plane import FakePlane, Refused
+from orch.rehearsal.plane.access import went_wrong
 from tests.builders import DEMO, make_project
-from tests.fakes.plane import FakePlane, Refused
-from tests.fakes.plane.access import went_wrong
-from tests.fakes.plane.connection import open_accounts, open_board, plane_settings
+from tests.fakes.plane_connection import open_accounts, open_board, plane_settings
 
 BACKLOG, TO_ANALYSE, IN_PROGRESS, STOP, DONE = "Backlog", "To Analyse", "In Progress", "STOP", "Done"
 

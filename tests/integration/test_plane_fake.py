@@ -14,13 +14,13 @@ from quart import Quart, request
 
 from orch.adapters.plane import HookKind, PlaneHook, parse_hook, verify_signature
 from orch.core.stages import Role
+from orch.rehearsal.plane import SECRET, FakePlane
+from orch.rehearsal.plane.access import went_wrong
+from orch.rehearsal.plane.worker import RETRIES_MAX, RETRY_SPREAD_S
 from orch.web.server import bind_socket, serve, url_of
-from tests.fakes.gitea.schema import unlike
-from tests.fakes.plane import SECRET, FakePlane
-from tests.fakes.plane.access import went_wrong
-from tests.fakes.plane.connection import open_board
-from tests.fakes.plane.schema import OpenApi
-from tests.fakes.plane.worker import RETRIES_MAX, RETRY_SPREAD_S
+from tests.fakes.gitea_schema import unlike
+from tests.fakes.plane_connection import open_board
+from tests.fakes.plane_schema import OpenApi
 
 SHARED = Path(__file__).resolve().parents[2].parent / "shared"
 SCHEMA = Path(os.environ.get("ORCH_TEST_SCHEMAS") or SHARED / "schemas") / "plane-openapi-1.3.yaml"

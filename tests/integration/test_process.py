@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 
+from orch import logs
 from orch.adapters import orphans, shim
 from orch.adapters.process import ProcessTree, namespace_of
 from orch.adapters.sandbox import Sandbox
@@ -170,6 +171,21 @@ async def test_both_outputs_are_logged_and_standard_error_is_returned(
     log = wanted.log_path.read_text()
     assert all(text in log for text in ("out", "problem", "unended"))
     assert wanted.log_path.stat().st_mode & 0o077 == 0
+
+
+async def test_G13_no_secret_is_logged_or_read_however_it_is_printed(
+    processes: ProcessTree, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    canary = "c4nary-of-a-run-7d1f"
+    monkeypatch.setattr(logs, "_needles", ())
+    logs.register_secret(canary)
+    printed = f"printf 'say c4nary-of'; sleep 0.3; echo '-a-run-7d1f twice {canary}'; echo {canary} >&2; printf c4nary-of"
+    reader, made = Reader(), spec(printed)
+    end = await processes.run(made, reader)
+    assert reader.lines == [b"say [redacted] twice [redacted]", b"c4nary-of"]
+    assert end.stderr_tail == "[redacted]\n"
+    assert canary not in made.log_path.read_text()
+    assert made.log_path.read_text().endswith("c4nary-of")
 
 
 async def test_a_line_without_end_is_cut_and_the_next_one_is_whole(

@@ -1,5 +1,6 @@
 """The daemon's client of a service on a real socket: what counts as an answer, what each failure says, what never leaves."""
 
+import base64
 import gzip
 import json
 import logging
@@ -292,3 +293,15 @@ async def test_R10_the_key_is_struck_out_of_whatever_a_server_says(service: Serv
     assert logs.redact(f"X-API-Key: {TOKEN}") == "X-API-Key: [redacted]"
     assert TOKEN not in caplog.text
     assert not [record for record in caplog.records if record.name.startswith(("httpx", "httpcore"))]
+
+
+@pytest.mark.parametrize("before", [0, 150, 170, 180, 190, 199])
+async def test_G13_a_service_that_echoes_our_headers_tells_nobody(service: Service, before: int) -> None:
+    """Wherever the excerpt is cut: half a key is a leak too."""
+    service.says(500, b"x" * before + b" you sent X-API-Key: " + TOKEN.encode() * 2)
+    told = str(await failure(service.client.get("/items/")))
+    assert not any(TOKEN[:length] in told for length in range(12, len(TOKEN) + 1))
+    service.says(200, {"echo": TOKEN, "more": [base64.b64encode(TOKEN.encode()).decode()]})
+    reply = await service.client.get("/items/")
+    assert reply.body["echo"] == logs.STRUCK
+    assert logs.STRUCK in reply.body["more"][0]

@@ -1,108 +1,14 @@
 """``orch watch`` for real: a process of its own in a pseudo-terminal, against a running app with a feed that a test drives."""
 
-import fcntl
-import os
-import pty
-import re
 import signal
-import struct
-import subprocess
-import sys
-import termios
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
-import anyio
 import pytest
 
-from orch.cli.watch import LiveState
 from orch.web.server import write_daemon_file
+from tests.integration.watch_terminal import BACK_TAB, DOWN, END, UP, task, terminal
 from tests.integration.web_world import TOKEN, World, running
-
-ORCH = """
-import sys
-from pathlib import Path
-from orch.adapters.http import connect_api
-from orch.cli.app import build_cli
-from orch.cli.options import CliDeps
-
-def not_here(options):
-    raise AssertionError("only the watch is tried here")
-
-def connect(data_dir, url):
-    return connect_api(data_dir or Path(".orch"), url)
-
-build_cli(CliDeps(serve=not_here, demo=not_here, doctor=not_here, connect=connect, version="9.9.9"))()
-"""
-CODES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
-
-
-def task(name: str, **changes: Any) -> dict[str, Any]:
-    row = {
-        "id": name,
-        "title": f"Title of {name}",
-        "project": "shop",
-        "stage": "analysis",
-        "status": "analysis",
-        "parked": None,
-        "waiting": "the analyst works",
-        "runs": 1,
-        "cost_usd": 0.5,
-        "tokens_in": 1_500,
-        "tokens_out": 20,
-        "tokens_cached": 0,
-    }
-    return {**row, **changes}
-
-
-class Terminal:
-    """The master side of the terminal that a program runs in."""
-
-    def __init__(self, master: int, process: "subprocess.Popen[bytes]") -> None:
-        self.master = master
-        self.process = process
-        self.raw = ""
-
-    async def until(self, pattern: str) -> None:
-        """Read until *pattern* is on what came since the last match."""
-        with anyio.move_on_after(20) as waiting:
-            while (match := re.search(pattern, CODES.sub("", self.raw), re.DOTALL)) is None:
-                await anyio.wait_readable(self.master)
-                self.raw += os.read(self.master, 65_536).decode("utf-8", "replace")
-        assert not waiting.cancelled_caught, f"{pattern!r} did not come; what came: {self.raw!r}"
-        assert match is not None
-        self.seen, self.raw = match[0], ""
-
-    async def end(self) -> int:
-        """Press Ctrl-C and return the exit code."""
-        os.write(self.master, b"\x03")
-        return await anyio.to_thread.run_sync(lambda: self.process.wait(20))
-
-
-@contextmanager
-def terminal(data_dir: Path, *words: str) -> Iterator[Terminal]:
-    """Run ``orch watch`` in a terminal of 150 columns."""
-    master, slave = pty.openpty()
-    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 150, 0, 0))
-    plain = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES", "NO_COLOR")}
-    process = subprocess.Popen(
-        [sys.executable, "-W", "error", "-c", ORCH, "watch", "--data-dir", str(data_dir), *words],
-        stdin=slave,
-        stdout=slave,
-        stderr=slave,
-        env={**plain, "TERM": "xterm-256color", "PYTHONPATH": os.pathsep.join(sys.path)},
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
-    )
-    os.close(slave)
-    try:
-        yield Terminal(master, process)
-    finally:
-        process.kill()
-        process.wait()
-        os.close(master)
 
 
 def announce(folder: Path, world: World) -> None:
@@ -115,14 +21,24 @@ async def test_the_watch_shows_the_snapshot_and_then_every_change(tmp_path: Path
         world.feed.snapshot["tasks"] = [task("SHOP-1")]
         announce(tmp_path, world)
         with terminal(tmp_path) as screen:
-            await screen.until(r"live.*SHOP-1.*Title of SHOP-1.*analysis.*1\.5k.*\$0\.50")
+            await screen.until(r"live.*SHOP-1 +Title of SHOP-1 +analysis +analysis +1\.5k↓ +\$0\.50.*SHOP-1: the analyst works")
             world.feed.say({"type": "change", "seq": 2, "tasks": [task("SHOP-1", stage="review", status="code_review")]})
-            await screen.until(r"SHOP-1.*review.*code_review")
-            world.feed.say({"type": "change", "seq": 3, "tasks": [task("SHOP-2", title="\x1b[2J\x1b]0;owned\x07evil")]})
-            await screen.until(r"SHOP-2\s+evil")
-            assert "owned" not in screen.seen
-            assert await screen.end() == 0
-        assert "Traceback" not in screen.raw
+            await screen.until(r"SHOP-1.*review +code_review")
+            screen.press("q")
+            assert await screen.ended() == 0
+            assert screen.is_clean()
+
+
+async def test_a_hostile_title_cannot_steer_the_terminal(tmp_path: Path) -> None:
+    evil = "\x1b[2J\x1b]0;owned\x07\x9b31mevil\r\n\x1b[?1049lshell> rm\u202e"
+    async with running(tmp_path) as world:
+        world.feed.snapshot["tasks"] = [task("SHOP-1", title=evil, waiting=evil), task("SHOP-2")]
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            shown = await screen.until(r"evil.*SHOP-2")
+            assert [line for line in shown.splitlines() if "evil" in line and "SHOP-1" in line], "one line, in its place"
+            for part in ("owned\x07", "\x1b[2J\x1b]0", "\x9b", "\u202e", "\x1b[?1049lshell"):
+                assert part not in screen.raw
 
 
 async def test_the_watch_comes_back_when_the_daemon_restarts_on_another_port(tmp_path: Path) -> None:
@@ -134,12 +50,14 @@ async def test_the_watch_comes_back_when_the_daemon_restarts_on_another_port(tmp
             await screen.until("live.*SHOP-1")
             keep = stack.pop_all()
     with keep:
-        await screen.until("connection lost, trying again")
+        await screen.until("connection lost, trying again|no daemon")
         async with running(tmp_path) as second:
             second.feed.snapshot["tasks"] = [task("SHOP-7")]
             announce(tmp_path, second)
             await screen.until("live.*SHOP-7")
-            assert await screen.end() == 0
+            screen.press("\x03")
+            assert await screen.ended() == 0
+            assert screen.is_clean()
 
 
 async def test_the_watch_asks_for_a_snapshot_again_when_a_change_is_missing(tmp_path: Path) -> None:
@@ -150,8 +68,8 @@ async def test_the_watch_asks_for_a_snapshot_again_when_a_change_is_missing(tmp_
             await screen.until("live.*SHOP-1")
             world.feed.snapshot = {"type": "snapshot", "seq": 9, "tasks": [task("SHOP-9")]}
             world.feed.say({"type": "change", "seq": 5, "tasks": [task("SHOP-5")]})
-            await screen.until("live.*SHOP-9")
-            assert "SHOP-5" not in screen.seen
+            shown = await screen.until("live.*SHOP-9")
+            assert "SHOP-5" not in shown
 
 
 async def test_the_watch_waits_for_a_daemon_that_is_not_there_yet(tmp_path: Path) -> None:
@@ -162,47 +80,138 @@ async def test_the_watch_waits_for_a_daemon_that_is_not_there_yet(tmp_path: Path
             announce(tmp_path, world)
             await screen.until("live.*SHOP-1")
             screen.process.send_signal(signal.SIGINT)
-            assert await anyio.to_thread.run_sync(lambda: screen.process.wait(20)) == 0
+            assert await screen.ended() == 0
+            assert screen.is_clean()
+
+
+# ------------------------------------------------------------------------------------------------ keys and sizes
+
+
+async def test_keys_move_through_the_screens(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        world.feed.snapshot["tasks"] = [task("SHOP-1", waiting="why one"), task("SHOP-2", waiting="why two"), task("SHOP-3")]
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            await screen.until(r"SHOP-1: why one.*\[agents\]")
+            screen.press("j")
+            await screen.until("SHOP-2: why two")
+            screen.press(UP)
+            await screen.until("SHOP-1: why one")
+            screen.press(DOWN + DOWN + DOWN)
+            await screen.until("SHOP-3: the analyst works")
+            screen.press("g\t")
+            await screen.until(r"SHOP-1: why one.*\[train\]")
+            screen.press(BACK_TAB + BACK_TAB)
+            await screen.until(r"\[spend\]")
+            screen.press("?")
+            await screen.until("Nothing here changes anything")
+            screen.press("q\r")
+            await screen.until(r"SHOP-1 .*Runs, newest first")
+            screen.press("l")
+            await screen.until(r"line 999.*following")
+            screen.press(UP)
+            await screen.until(lambda shown: "following" not in shown and "line 998" in shown)
+            screen.press(END)
+            await screen.until("following")
+            screen.press("\x1b")
+            await screen.until(r"\[spend\]")
+            screen.press("q")
+            assert await screen.ended() == 0
+            assert screen.is_clean()
+
+
+async def test_what_is_no_key_does_nothing(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        world.feed.snapshot["tasks"] = [task("SHOP-1"), task("SHOP-2", waiting="why two")]
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            await screen.until("live.*SHOP-1")
+            screen.press("\x1b[<0;10;10M\x1b[200~x\x1b[201~\x1bOP\xe9j")
+            await screen.until("SHOP-2: why two")
+
+
+async def test_the_watch_follows_the_terminals_size(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        world.feed.snapshot["tasks"] = [task(f"SHOP-{number}") for number in range(1, 60)]
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            shown = await screen.until("live.*SHOP-1 .*q quit")
+            assert "the analyst works" not in shown.splitlines()[1]
+            screen.resize(140, 50)
+            await screen.until(
+                lambda text: text.splitlines()[1].find("the analyst works") > 0 and "q quit" in text.splitlines()[-1]
+            )
+            screen.resize(40, 10)
+            await screen.until(lambda text: "SHOP-1 " in text and "q quit" in text.splitlines()[-1])
+            screen.resize(10, 3)
+            screen.press("j")
+            screen.resize(80, 24)
+            await screen.until("SHOP-2: the analyst works.*q quit")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_leaves_the_terminal_as_it_was(tmp_path: Path, number: signal.Signals) -> None:
+    async with running(tmp_path) as world:
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            await screen.until("live.*No tasks yet")
+            assert not screen.is_clean()
+            screen.process.send_signal(number)
+            assert await screen.ended() == 128 + number
+            assert screen.is_clean()
+
+
+async def test_an_exception_leaves_the_terminal_as_it_was(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        world.feed.snapshot["tasks"] = 5
+        announce(tmp_path, world)
+        with terminal(tmp_path) as screen:
+            assert await screen.ended() == 1
+            assert screen.is_clean()
+            assert "Error" in screen.raw.rpartition("\x1b[?1049l")[2]
+
+
+# ------------------------------------------------------------------------------------------------ one frame, one log
 
 
 async def test_once_prints_one_frame_and_exits(tmp_path: Path) -> None:
     async with running(tmp_path) as world:
         world.feed.snapshot["tasks"] = [task("SHOP-1")]
         announce(tmp_path, world)
-        with terminal(tmp_path, "--once") as screen:
+        with terminal(tmp_path, "watch", "--once") as screen:
             await screen.until(r"live.*SHOP-1.*in all")
-            assert await anyio.to_thread.run_sync(lambda: screen.process.wait(20)) == 0
+            assert await screen.ended() == 0
 
 
 async def test_once_without_a_daemon_fails_with_one_line(tmp_path: Path) -> None:
     write_daemon_file(tmp_path, "http://127.0.0.1:9")
-    with terminal(tmp_path, "--once") as screen:
+    with terminal(tmp_path, "watch", "--once", size=(200, 24)) as screen:
         await screen.until(r"orch: no daemon answers at http://127\.0\.0\.1:9: start one with")
-        assert await anyio.to_thread.run_sync(lambda: screen.process.wait(20)) == 1
+        assert await screen.ended() == 1
 
 
 async def test_once_with_a_wrong_token_says_that_it_was_refused(tmp_path: Path) -> None:
     async with running(tmp_path, require_token_for_reading=True) as world:
         announce(tmp_path, world)
         (tmp_path / "token").write_text("some-other-token-altogether")
-        with terminal(tmp_path, "--once") as screen:
+        with terminal(tmp_path, "watch", "--once") as screen:
             await screen.until(r"orch: the daemon at .* refused the live view \(401\)")
-            assert await anyio.to_thread.run_sync(lambda: screen.process.wait(20)) == 1
+            assert await screen.ended() == 1
 
 
-CHANGES = [
-    ({"type": "change", "seq": 2, "tasks": [{"id": "A", "stage": "x"}]}, True, [{"id": "A", "stage": "x"}]),
-    ({"type": "change", "seq": 2, "tasks": [{"id": "B"}]}, True, [{"id": "A"}, {"id": "B"}]),
-    ({"type": "change", "seq": 2, "task": {"id": "A", "stage": "y"}}, True, [{"id": "A", "stage": "y"}]),
-    ({"type": "change", "seq": 3, "tasks": [{"id": "B"}]}, False, [{"id": "A"}]),
-    ({"type": "heartbeat", "seq": 1}, True, [{"id": "A"}]),
-    ({"type": "heartbeat", "seq": 2}, False, [{"id": "A"}]),
-    ({"type": "snapshot", "seq": 7, "tasks": [{"id": "C"}]}, True, [{"id": "C"}]),
-]
+@pytest.mark.parametrize("words", [("watch", "SHOP-1"), ("log", "SHOP-1", "-f"), ("log", "SHOP-1")])
+async def test_the_log_of_the_newest_run_is_printed_to_its_end(tmp_path: Path, words: tuple[str, ...]) -> None:
+    async with running(tmp_path) as world:
+        announce(tmp_path, world)
+        with terminal(tmp_path, *words) as screen:
+            assert await screen.ended() == 0
+            assert "line 998\r\nline 999\r\n" in screen.raw
+            assert "\x1b[?1049h" not in screen.raw, "it takes no screen"
 
 
-@pytest.mark.parametrize(("message", "good", "tasks"), CHANGES)
-def test_the_state_follows_the_numbers(message: dict[str, Any], good: bool, tasks: list[dict[str, Any]]) -> None:
-    state = LiveState()
-    assert state.apply({"type": "snapshot", "seq": 1, "tasks": [{"id": "A"}]})
-    assert (state.apply(message), state.snapshot["tasks"]) == (good, tasks)
+async def test_the_log_of_a_task_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        announce(tmp_path, world)
+        with terminal(tmp_path, "log", "SHOP-99", "-f") as screen:
+            await screen.until("orch: There is no task 'SHOP-99'")
+            assert await screen.ended() == 1

@@ -48,13 +48,13 @@ class Viewer:
 
 
 @asynccontextmanager
-async def viewing(world: World, **headers: str) -> AsyncIterator[Viewer]:
-    """Connect to the live view; the first event says whether it was let in."""
+async def viewing(world: World, target: str = "/ws/queue", **headers: str) -> AsyncIterator[Viewer]:
+    """Connect to the live view (or to *target*); the first event says whether it was let in."""
     host, port = world.sock.getsockname()[:2]
     async with await anyio.connect_tcp(host, port) as stream:
         viewer = Viewer(stream)
         extra = [(name.encode(), value.encode()) for name, value in headers.items()]
-        await stream.send(viewer.protocol.send(Request(host=f"{host}:{port}", target="/ws/queue", extra_headers=extra)))
+        await stream.send(viewer.protocol.send(Request(host=f"{host}:{port}", target=target, extra_headers=extra)))
         yield viewer
 
 
@@ -162,3 +162,23 @@ async def test_a_viewer_that_reads_nothing_is_dropped_and_holds_nobody(tmp_path:
         with anyio.fail_after(10):
             while len(world.feed.viewers) > 1:
                 await anyio.lowlevel.checkpoint()
+
+
+async def test_one_change_is_written_out_once_for_all_viewers(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[object] = []
+    dumps = json.dumps
+
+    def counted(message: Any, **options: Any) -> str:
+        if message.get("type") == "change":
+            written.append(message["seq"])
+        return dumps(message, **options)
+
+    monkeypatch.setattr("orch.web.live.json.dumps", counted)
+    async with viewing(world) as first, viewing(world) as second:
+        for viewer in (first, second):
+            await viewer.next()
+            await viewer.next()
+        for seq in (2, 3):
+            world.feed.say({"type": "change", "seq": seq})
+            assert [(await next_not_heartbeat(viewer))["seq"] for viewer in (first, second)] == [seq, seq]
+    assert written == [2, 3]

@@ -17,6 +17,7 @@ from pydantic import SecretStr
 from orch.adapters.git import Git, GitMirror
 from orch.adapters.git.landing_right import check_landing_right
 from orch.adapters.gitea import GiteaForge, make_gitea_client, make_gitea_forge
+from orch.adapters.gitea.webhook import list_webhooks
 from orch.config.settings import Settings
 from orch.core.errors import PermanentError, TransientError
 from orch.core.ids import Branch, ProjectName, Sha, TaskRow, WorkItemId
@@ -158,3 +159,21 @@ async def test_one_whose_branch_went_first_is_marked_all_the_same(live: Live) ->
 async def test_the_rights_are_told(live: Live) -> None:
     rights = await live.forge.fetch_branch_rights()
     assert rights.user_can_push
+
+
+async def test_the_tip_is_told_and_hooks_are_listed_where_one_may_see_them(live: Live) -> None:
+    assert await live.forge.fetch_tip() == await live.mirror.remote_tip(live.base)
+    try:
+        hooks = await list_webhooks(live.forge.api)
+    except PermanentError:
+        pytest.skip("only an administrator of the repository sees its hooks")
+    assert all(hook.url.startswith("http") for hook in hooks)
+
+
+async def test_a_branch_that_somebody_moved_is_not_written_over(live: Live) -> None:
+    head = await live.push_work()
+    other = await live.mirror.write_artefact(live.branch, head, WorkItemId("LIVE-1"), name="02-acceptance.md", text="more")
+    assert other is not None
+    pushed = await live.mirror.push_branch(live.branch, head, expected=head)
+    assert pushed.result is PushResult.MOVED
+    assert await live.mirror.remote_tip(live.branch) == other

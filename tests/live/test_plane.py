@@ -2,8 +2,8 @@
 ORCH_LIVE_PLANE_PROJECT (a uuid).
 
 Skipped without them. The token belongs to a member of the project. Everything happens on work items of the test's own, which are
-deleted at the end; the project needs two states and loses none. A run makes about 50 calls: where the server's limit is not
-raised, the bucket spreads them over a minute or two.
+deleted at the end; the project needs two states and loses none. A run makes about 60 calls: where the server's limit is not
+raised, the bucket spreads them over a minute or two (ORCH_LIVE_PLANE_CALLS_PER_MIN says how many a minute it may make).
 """
 
 import os
@@ -27,6 +27,7 @@ URL = os.environ.get("ORCH_LIVE_PLANE_URL", "")
 TOKEN = os.environ.get("ORCH_LIVE_PLANE_TOKEN", "")
 WORKSPACE = os.environ.get("ORCH_LIVE_PLANE_WORKSPACE", "")
 PROJECT = os.environ.get("ORCH_LIVE_PLANE_PROJECT", "")
+CALLS_PER_MIN = int(os.environ.get("ORCH_LIVE_PLANE_CALLS_PER_MIN", "50"))
 LOG_S = 60.0
 """How long the server's worker may take to write an entry."""
 
@@ -69,7 +70,7 @@ class Live:
 
 @pytest.fixture
 async def live() -> AsyncIterator[Live]:
-    settings = Settings(plane_url=URL, plane_workspace=WORKSPACE, plane_token=SecretStr(TOKEN))
+    settings = Settings(plane_url=URL, plane_workspace=WORKSPACE, plane_token=SecretStr(TOKEN), plane_calls_per_min=CALLS_PER_MIN)
     project = Project(name=ProjectName("live"), prefix="LIVE", board="plane", board_project=PROJECT, repo="none")
     async with make_plane_accounts(settings) as accounts:
         made = Live(accounts=accounts, board=make_plane_board(project, accounts), mark=secrets.token_hex(4))
@@ -124,6 +125,22 @@ async def test_a_relation_is_read_from_both_sides(live: Live) -> None:
     await live.accounts.shared.send("POST", live.path(one.id, "relations"), body=body)
     assert await live.board.fetch_blocked_by(one.id) == [two.id]
     assert await live.board.fetch_blocked_by(two.id) == []
+
+
+async def test_what_changed_comes_newest_first_and_reaches_back_as_far_as_is_asked(live: Live) -> None:
+    one, two = await live.create("first"), await live.create("second")
+    await live.board.add_comment(one.id, role=Role.STREAM, text="It moves to the top.", key="top")
+    mine = [each.id for each in await live.board.fetch_changed(one.updated_at) if each.id in (one.id, two.id)]
+    assert mine == [one.id, two.id]
+    latest = (await live.board.fetch_changed(one.updated_at))[0].updated_at
+    assert two.id not in [each.id for each in await live.board.fetch_changed(latest)]
+
+
+async def test_the_states_of_the_project_have_names_and_groups(live: Live) -> None:
+    states = await live.board.fetch_states()
+    assert len(states) >= 2
+    assert {state.group for state in states} <= {"backlog", "unstarted", "started", "completed", "cancelled"}
+    assert len(await live.accounts.own_users()) == 1
 
 
 async def test_a_deleted_issue_is_told_from_one_that_never_was(live: Live) -> None:

@@ -9,6 +9,7 @@ what is left. Background tasks are off: a result line is then the end. A session
 random is needed.
 """
 
+import math
 import os
 import shutil
 import uuid
@@ -80,7 +81,7 @@ class ClaudeAdapter:
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:
-        return StreamReader(resumed=request.session)
+        return StreamReader(resumed=request.session, before_usd=request.session_total_usd)
 
     def _arguments(self, request: AgentRequest) -> list[str]:
         settings = request.settings
@@ -96,7 +97,7 @@ class ClaudeAdapter:
             arguments += ["--max-turns", str(max(1, int(turns)))]
         budget = _least(settings.max_budget_usd, request.budget_left_usd)
         if budget is not None:
-            arguments += ["--max-budget-usd", f"{max(0.01, budget):.4f}"]
+            arguments += ["--max-budget-usd", f"{max(0.01, math.ceil(round(budget * 10_000, 4)) / 10_000):.4f}"]
         if request.session is not None:
             return [*arguments, "--resume", request.session]
         return [*arguments, "--session-id", session_id(request.task, request.run)]

@@ -54,4 +54,4 @@ class CommandAdapter:
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:
-        return StreamReader(resumed=request.session, plain=True)
+        return StreamReader(resumed=request.session, plain=True, before_usd=request.session_total_usd)

@@ -54,4 +54,4 @@ class ScriptedAdapter:
         )
 
     def reader(self, request: AgentRequest) -> AgentReader:
-        return StreamReader(resumed=request.session)
+        return StreamReader(resumed=request.session, before_usd=request.session_total_usd)

@@ -6,8 +6,9 @@ Rule: every line is hostile. What cannot be parsed is ignored, what is unknown i
 ``feed`` never raises. Success needs a result line that says so *and* exit 0.
 
 Money: ``total_cost_usd`` is the session's running total, resumed runs included, hence ``session_cost_usd``. A run's own
-cost is its total in a new session; in a resumed one the sum of ``model_usage_since_last_result`` where the version reports
-it, else 0.0, and ``run_cost`` with the stored total decides.
+cost is the sum of ``model_usage_since_last_result`` where the version reports it; else its total in a new session, and in a
+resumed one the difference to what that had cost before (``orch.core.budget.own_cost`` has the last word at the end). A run that
+was killed costs what it had told until then, and its session's total goes without that.
 Tokens: ``model_usage_since_last_result`` summed over the result lines; else ``usage`` of the last one (per run, but zero at a
 budget stop); else ``modelUsage`` in a new session (it is cumulative); else what the assistant events said (at a kill: output
 is too low then, for events carry the count at a message's start).
@@ -21,7 +22,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import final
 
-from orch.core.model import AgentResult, Outcome, Usage
+from orch.core.budget import session_cost
+from orch.core.model import AgentResult, Figures, Outcome, Usage
 from orch.ports import ProcessEnd
 
 DETAIL_MAX = 2_000
@@ -34,11 +36,6 @@ _LIMIT_TEXT = re.compile(r"usage limit reached(?:\|(\d{9,13}))?|hit your (?:[\w-
 _LOST = re.compile(r"No conversation found with session ID|Session ID \S+ is already in use")
 
 Event = Mapping[str, object]
-
-
-def run_cost(total: float, stored: float) -> float:
-    """Return a run's own cost from its session's *total* and the total *stored* before; the whole when the session began anew."""
-    return total if total < stored else total - stored
 
 
 @final
@@ -56,6 +53,8 @@ class Seen:
     until: datetime | None = None
     since_last: Usage | None = None
     since_last_usd: float = 0.0
+    total_usd: float | None = None
+    """The session's total as any event last told it; claude itself tells it in result lines alone."""
     messages: dict[str, Usage] = field(default_factory=dict)
     last_text: str = ""
 
@@ -67,6 +66,8 @@ class Seen:
             session = event.get("session_id")
             if isinstance(session, str) and _SESSION.fullmatch(session):
                 self.session = session
+            if kind != "user" and "total_cost_usd" in event:
+                self.total_usd = _usd(event.get("total_cost_usd"))
         if kind == "system":
             self._take_system(event)
         elif kind == "assistant":
@@ -115,10 +116,11 @@ class Seen:
 
 @final
 class StreamReader:
-    """Reads one run. *resumed* is the session that the run continues; *plain* accepts an agent that prints just text."""
+    """Reads one run. *resumed* is the session that the run continues, *before_usd* what that had cost before, where it is known;
+    *plain* accepts an agent that prints just text."""
 
-    def __init__(self, *, resumed: str | None, plain: bool = False) -> None:
-        self._resumed, self._plain = resumed, plain
+    def __init__(self, *, resumed: str | None, plain: bool = False, before_usd: float | None = None) -> None:
+        self._resumed, self._plain, self._before_usd = resumed, plain, before_usd
         self._seen = Seen()
         self._tail: list[str] = []
         self._tail_size = 0
@@ -134,6 +136,16 @@ class StreamReader:
     @property
     def usage(self) -> Usage:
         return _run_usage(self._seen, self._resumed)
+
+    @property
+    def figures(self) -> Figures:
+        """What the run has told so far."""
+        seen = self._seen
+        turns = _count((seen.result or {}).get("num_turns"))
+        total = seen.total_usd if seen.finished and seen.session is not None else None
+        return Figures(
+            session=seen.session, session_cost_usd=total, model=seen.model, usage=self.usage, cost_usd=self._cost(), turns=turns
+        )
 
     def feed(self, line: bytes) -> None:
         event = parse_event(line)
@@ -152,7 +164,8 @@ class StreamReader:
             text = _text((seen.result or {}).get("result"), TEXT_MAX) or seen.last_text
         result = seen.result or {}
         lost = _is_lost(result, end)
-        total = None if seen.result is None or seen.session is None else _usd(result.get("total_cost_usd"))
+        killed = end.ending in {"timed_out", "stalled"}  # its session's own total goes without what it spent
+        total = None if killed or seen.result is None or seen.session is None else _usd(result.get("total_cost_usd"))
         return AgentResult(
             outcome=outcome,
             detail=_clean(detail, DETAIL_MAX),
@@ -161,6 +174,7 @@ class StreamReader:
             usage=self.usage,
             cost_usd=self._cost(),
             session_cost_usd=total,
+            measured=seen.since_last is not None,
             model=seen.model,
             version=seen.version,
             turns=_count(result.get("num_turns")),
@@ -173,7 +187,11 @@ class StreamReader:
         seen = self._seen
         if seen.since_last is not None:
             return seen.since_last_usd
-        return 0.0 if self._continues() or seen.result is None else _usd(seen.result.get("total_cost_usd"))
+        if seen.total_usd is None:
+            return 0.0
+        if not self._continues():
+            return seen.total_usd
+        return 0.0 if self._before_usd is None else session_cost(seen.total_usd, self._before_usd)
 
     def _continues(self) -> bool:
         return self._resumed is not None and self._seen.session in {None, self._resumed}

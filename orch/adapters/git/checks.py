@@ -1,10 +1,11 @@
 """What an agent's commits may hold before they are pushed.
 
 Owns: the checks of a finished branch, by git objects alone. Rule: net changes decide which paths a role touched; links,
-submodules, ``.git`` names and sizes are looked at in *every* commit that would be pushed, because history is published too.
+submodules, ``.git`` names, sizes and secrets are looked at in *every* commit that would be pushed, because history is
+published too.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import final
@@ -13,8 +14,11 @@ from orch.adapters.git.objects import check_objects, read_objects
 from orch.adapters.git.runner import YES_OR_NO, Git
 from orch.core.ids import Sha
 from orch.core.messages import Refusal, RefusalKind
+from orch.logs import holds_secret, redact
 
 MAX_BLOB = 50_000_000
+SEARCHED = 8_000_000
+"""A larger file is not searched for secrets: it would keep everybody waiting."""
 _NAMED = 10
 _LINK_LIMIT = 4_096
 _ABSENT = b"000000"
@@ -61,7 +65,7 @@ async def inspect(git: Git, git_dir: Path, what: Inspection) -> Refusal | None:
     tricks = [change.path for change in changes if _is_trick(change)]
     if tricks:
         return Refusal(kind=RefusalKind.PATHS, reason=f"submodules and .git names may not be added: {name_paths(tricks)}")
-    return await _weigh(git, git_dir, changes)
+    return await _weigh(git, git_dir, changes) or await _find_secrets(git, git_dir, what, changes)
 
 
 def name_paths(paths: Sequence[bytes]) -> str:
@@ -128,6 +132,43 @@ async def _weigh(git: Git, git_dir: Path, changes: Sequence[Change]) -> Refusal 
             kind=RefusalKind.PATHS, reason=f"a symbolic link may not lead out of the repository: {name_paths(leaving)}"
         )
     return None
+
+
+async def _find_secrets(git: Git, git_dir: Path, what: Inspection, changes: Sequence[Change]) -> Refusal | None:
+    """Refuse a branch that would publish one of the daemon's secrets, in a file, a name or a message."""
+    known = [f"^{what.known}"] if what.known else []
+    ran = await git.run(git_dir, "log", "--format=%an%n%ae%n%B", "--no-show-signature", what.tip, f"^{what.start}", *known, "--")
+    if holds_secret(ran.out):
+        return Refusal(
+            kind=RefusalKind.PATHS, reason="a commit's message or author holds a secret of the daemon's: write it anew"
+        )
+    blobs = {change.blob: change for change in changes}
+    sizes = dict(zip(blobs, await check_objects(git, git_dir, list(blobs)), strict=True))
+    small = [blob for blob, found in sizes.items() if found is not None and found[2] <= SEARCHED]
+    holding = [change.path for change in changes if holds_secret(change.path)]
+    for batch in _batches(small, {blob: found[2] for blob, found in sizes.items() if found is not None}):
+        read = await read_objects(git, git_dir, batch)
+        holding += [blobs[blob].path for blob in batch if holds_secret(read.get(blob, b""))]
+    if not holding:
+        return None
+    named = redact(name_paths(holding))
+    return Refusal(
+        kind=RefusalKind.PATHS, reason=f"files may not hold a secret of the daemon's, in no commit of the branch: {named}"
+    )
+
+
+def _batches(blobs: Sequence[str], sizes: Mapping[str, int]) -> Iterator[list[str]]:
+    """Cut *blobs* into lists of which each has about SEARCHED bytes at most."""
+    batch: list[str] = []
+    room = SEARCHED
+    for blob in blobs:
+        if batch and room < sizes[blob]:
+            yield batch
+            batch, room = [], SEARCHED
+        batch.append(blob)
+        room -= sizes[blob]
+    if batch:
+        yield batch
 
 
 def leads_out(path: bytes, target: bytes | None) -> bool:

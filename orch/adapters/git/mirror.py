@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.to_thread
 
-from orch.adapters.git import history
+from orch.adapters.git import history, retention
 from orch.adapters.git.artefacts import read_branch
 from orch.adapters.git.candidate import ChainBuilder
 from orch.adapters.git.layout import check_ref_part, lay_out, read_ref, remove_tree
@@ -46,6 +46,7 @@ from orch.core.landing import make_candidate
 from orch.core.model import Candidate, LandStyle
 from orch.failpoints import hit
 from orch.ports.git import BuiltChain, CandidateMember, ChainSpec, LeftOut, Pushed, PushResult
+from orch.ports.retention import Retirable
 from orch.ports.services import GitRemote
 
 _FETCH = ("fetch", "--quiet", "--no-tags", "--no-write-fetch-head", "--no-auto-maintenance", "--no-recurse-submodules")
@@ -392,6 +393,15 @@ class GitMirror:
         draft.mkdir(mode=0o700, parents=True)
         await self._fill(draft, parse_sha(sha))
         draft.rename(folder)
+
+    async def retire(self, gone: Collection[Retirable], *, kept: Collection[Sha], days: int) -> int:
+        if not self.path.exists():
+            return 0
+        await self.ensure()
+        keep = {*kept, self._kept} if self._kept is not None else kept
+        count = await retention.drop_refs(self.git, self.path, gone, kept=[sha for sha in keep if sha is not None])
+        await retention.pack(self.git, self.path, days)
+        return count
 
     async def _fill(self, folder: Path, sha: Sha) -> None:
         git_dir = folder / ".git"

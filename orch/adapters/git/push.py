@@ -128,4 +128,4 @@ async def _ask(git: Git, git_dir: Path | None, remote: GitRemote, pattern: str) 
     except StoreError as error:  # a path that is no repository: the remote's fault, not the mirror's
         raise TransientError("git", "ls-remote", str(error)) from error
     rows = (line.partition("\t") for line in ran.lines())
-    return {name: parse_sha(sha) for sha, _, name in rows}
+    return {name: parse_sha(sha) for sha, _, name in rows if name}

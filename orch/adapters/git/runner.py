@@ -22,6 +22,7 @@ from anyio.abc import ByteReceiveStream, Process
 
 from orch.adapters.shim import LABEL
 from orch.core.errors import ConfigError, ExternalError, PermanentError, StoreError, TransientError
+from orch.logs import redact
 
 _SWITCHES: tuple[str, ...] = (
     "core.hooksPath=/dev/null",
@@ -249,7 +250,7 @@ def _without_secrets(text: str, env: Mapping[str, str]) -> str:
         for part in {value, *value.split()}:
             if len(part) >= 8:
                 text = text.replace(part, "***")
-    return _URL_CREDENTIAL.sub("***@", text)
+    return _URL_CREDENTIAL.sub("***@", redact(text))
 
 
 async def _to_its_end(process: Process, stdin: bytes | None, timeout_s: float) -> Ran | None:

@@ -53,7 +53,7 @@ class PlaneDoor:
         project = self._project(hook.project)
         if project is None or hook.issue is None or hook.kind is HookKind.COMMENT or hook.actor in self._own_users():
             return None
-        return CardEvent(project=project, issue=hook.issue)
+        return CardEvent(project=project, issue=hook.issue, key=hook.key)
 
     def heard(self, at: datetime) -> None:
         self._heard(SERVICE, at)

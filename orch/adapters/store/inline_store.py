@@ -42,11 +42,11 @@ class InlineStore:
     async def read(self, work: Callable[[Tx], T]) -> T:
         await anyio.lowlevel.checkpoint()
         connection = self._open()
-        connection.execute("PRAGMA query_only = ON")
-        try:
-            return run_read(connection, self._tx, work)
-        finally:
-            connection.execute("PRAGMA query_only = OFF")
+        changes = connection.total_changes
+        made = run_read(connection, self._tx, work)
+        if connection.total_changes != changes:  # ``query_only`` would let SQLite forget every prepared statement, each time
+            raise StoreError("a read may not write; what it wrote is undone")
+        return made
 
     async def aclose(self) -> None:
         if self._connection is not None:

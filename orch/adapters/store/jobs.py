@@ -9,6 +9,7 @@ from collections.abc import Collection
 from datetime import datetime
 from functools import cache
 
+from orch.adapters.store.budgets import BudgetRows
 from orch.adapters.store.gate import GateRows
 from orch.adapters.store.tables import query
 from orch.adapters.store.tasks import TaskRows
@@ -23,6 +24,7 @@ from orch.adapters.store.values import (
     to_us,
     to_us_or_none,
 )
+from orch.core.budget import Purse, day_purse, next_day, utc_day
 from orch.core.errors import DomainError, LeaseLost
 from orch.core.ids import Attempt, JobId, ProjectName, RunId, Sha, TaskRow
 from orch.core.model import (
@@ -44,9 +46,10 @@ ACTIVE = "state IN ('queued', 'running')"
 
 
 @cache
-def claim_rule(*, deps: bool, held: bool = False, shut: bool = False) -> str:
+def claim_rule(*, deps: bool, held: bool = False, shut: bool = False, budget: bool = False, spent: bool = False) -> str:
     """Return the claim's query without the lines whose marks do not hold now."""
-    holding = {"deps" if deps else "no deps", "shut" if shut else "open"} | ({"held"} if held else set())
+    holding = {"deps" if deps else "no deps", "shut" if shut else "open"}
+    holding |= {mark for mark, holds in (("held", held), ("budget", budget), ("spent", spent)) if holds}
     lines = []
     for line in query("claim_job").splitlines():
         code, _, marks = line.partition(" -- ")
@@ -58,7 +61,7 @@ def claim_rule(*, deps: bool, held: bool = False, shut: bool = False) -> str:
 CLAIM = {deps: claim_rule(deps=deps) for deps in (True, False)}
 
 
-class JobRows(GateRows, TaskRows):
+class JobRows(BudgetRows, GateRows, TaskRows):
     def add_job(self, new: NewJob) -> Job | None:
         row = self._row(
             """
@@ -107,11 +110,17 @@ class JobRows(GateRows, TaskRows):
         values: dict[str, SqlValue] = {"now": at, "per_repo": limits.max_concurrency_per_repo}
         if closed:
             values["held"] = json.dumps([f"{project} {role}" for project, role in sorted(closed)])
+        spent = limits.budget_day_usd is not None and self._day(limits, now).is_spent
+        if limits.budget_task_usd is not None:
+            values["budget"] = limits.budget_task_usd
         doors = self._doors(limits)
         if doors.shut:
             values |= {"shut": json.dumps(doors.shut), "admitted": json.dumps(doors.admitted)}
-        rule = claim_rule(deps=limits.task_deps_enabled, held=bool(closed), shut=bool(doors.shut))
+        budget = limits.budget_task_usd is not None
+        rule = claim_rule(deps=limits.task_deps_enabled, held=bool(closed), shut=bool(doors.shut), budget=budget, spent=spent)
         found = self._row(rule, values)
+        if found is None and spent:
+            return NothingToClaim(due_at=next_day(now))
         if found is None:
             row = self._row(
                 "SELECT min(not_before) AS due FROM job WHERE state = 'queued' AND not_before IS NOT NULL AND not_before > ?",
@@ -127,6 +136,11 @@ class JobRows(GateRows, TaskRows):
         self._close_fenced_runs(task.row, task.attempt, now)
         run = self._insert_run(task, kind=RunKind.AGENT, job=job, role=job.role, at=now)
         return Claimed(job=job, run=run, task=task)
+
+    def _day(self, limits: Limits, now: datetime) -> Purse:
+        """Return the present UTC day's purse."""
+        day = utc_day(now)
+        return day_purse(self.load_day_budget(day), limits, self.spent_on(day))
 
     def end_job(self, job: JobId, state: JobState) -> None:
         """Make an active job terminal; one that is terminal already stays as it is."""
@@ -198,9 +212,9 @@ class JobRows(GateRows, TaskRows):
         sql = f"SELECT * FROM run WHERE {' AND '.join(terms)} ORDER BY id LIMIT :limit"
         return [_run(row) for row in self._rows(sql, {"task": task, "limit": limit})]
 
-    def session_total(self, row: TaskRow, session: str) -> float:
-        sql = "SELECT max(session_cost_usd) AS total FROM run WHERE task = ? AND session = ?"
-        found = self._row(sql, (row, session))
+    def session_total(self, row: TaskRow, session: str, *, before: RunId | None = None) -> float:
+        sql = "SELECT max(session_cost_usd) AS total FROM run WHERE task = ?1 AND session = ?2 AND (?3 IS NULL OR id < ?3)"
+        found = self._row(sql, (row, session, before))
         return float((found["total"] if found else None) or 0.0)
 
     def _must(self, sql: str, values: tuple[SqlValue, ...]) -> Row:

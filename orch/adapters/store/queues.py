@@ -5,6 +5,7 @@ that was made void is not brought back by a late answer.
 """
 
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 
 from orch.adapters.store.tables import Tables, query
@@ -74,7 +75,8 @@ class QueueRows(Tables):
             },
         )
         if row is None:
-            return None
+            again = new.kind == SET_STATUS and self._superseded(new.key)  # the same status, set anew within one tick of the clock
+            return self.add_outbox(replace(new, key=f"{new.key}+")) if again else None
         if new.kind == SET_STATUS and new.task is not None:
             self._run(
                 "UPDATE outbox SET state = 'void' WHERE task = ? AND kind = ? AND state = 'pending' AND id < ?",
@@ -82,12 +84,21 @@ class QueueRows(Tables):
             )
         return OutboxId(row["id"])
 
-    def due_outbox(self, now: datetime, limit: int = 50) -> list[OutboxRow]:
+    def _superseded(self, key: str) -> bool:
+        """Say whether another status of the same task was to be shown after the one of that key."""
+        sql = """
+            SELECT 1 AS found FROM outbox AS old
+            JOIN outbox AS later ON later.task = old.task AND later.kind = old.kind AND later.id > old.id
+            WHERE old.key = ? LIMIT 1
+        """
+        return self._row(sql, (key,)) is not None
+
+    def due_outbox(self, now: datetime, limit: int = 50, *, but: Target | None = None) -> list[OutboxRow]:
         sql = f"""
             SELECT outbox.* FROM ({query("outbox_heads")}) AS head CROSS JOIN outbox ON outbox.id = head.id
-            WHERE head.due_at <= ? ORDER BY head.due_at, head.id LIMIT ?
+            WHERE head.due_at <= ? AND outbox.target IS NOT ? ORDER BY head.due_at, head.id LIMIT ?
         """
-        return [_outbox(row) for row in self._rows(sql, (to_us(now), limit))]
+        return [_outbox(row) for row in self._rows(sql, (to_us(now), but, limit))]
 
     def next_outbox_due(self) -> datetime | None:
         row = self._row(f"SELECT min(due_at) AS due FROM ({query('outbox_heads')})")

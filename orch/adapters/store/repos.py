@@ -4,7 +4,7 @@ Owns: ``repo``, ``freeze``, ``board_state``, ``dependency``, ``intent``. Rule: a
 current lease epoch; declaring a dependency and looking for its cycle are one transaction.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orch.adapters.store.tables import Tables
@@ -13,6 +13,9 @@ from orch.core.errors import LeaseLost
 from orch.core.ids import Epoch, IntentId, IssueId, ProjectName, Sha, TaskRow
 from orch.core.model import Candidate, Freeze, FreezeCause, Intent, IntentKind, IntentState, MergeLease, Repo, Task
 from orch.core.statuses import BoardState
+
+BOARD = "board"
+"""The source of a dependency that was read from the board's relations; one that was declared here is ``db``."""
 
 
 class RepoRows(Tables):
@@ -72,7 +75,10 @@ class RepoRows(Tables):
         if path is not None:
             return [issue, *path]
         self._run(
-            "INSERT INTO dependency (project, issue, on_issue, created_at) VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            """
+            INSERT INTO dependency (project, issue, on_issue, created_at) VALUES (?, ?, ?, ?)
+            ON CONFLICT DO UPDATE SET source = 'db'
+            """,
             (project, issue, on, to_us(at)),
         )
         self._refresh_blocked(project, issue)
@@ -98,7 +104,7 @@ class RepoRows(Tables):
         return None
 
     def remove_dependency(self, project: ProjectName, issue: IssueId, on: IssueId) -> bool:
-        sql = "DELETE FROM dependency WHERE project = ? AND issue = ? AND on_issue = ?"
+        sql = "DELETE FROM dependency WHERE project = ? AND issue = ? AND on_issue = ? AND source = 'db'"
         removed = self._run(sql, (project, issue, on)).rowcount == 1
         self._refresh_blocked(project, issue)
         return removed
@@ -114,6 +120,62 @@ class RepoRows(Tables):
     def open_dependencies(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
         sql = "SELECT on_issue FROM open_dependency WHERE project = ? AND issue = ? ORDER BY on_issue"
         return [IssueId(row["on_issue"]) for row in self._rows(sql, (project, issue))]
+
+    # ------------------------------------------------------------------------------------------------ the board's relations
+
+    def set_relations(self, project: ProjectName, issue: IssueId, on: Mapping[IssueId, bool], at: datetime) -> bool:
+        sql = "SELECT on_issue, source, closed FROM dependency WHERE project = ? AND issue = ?"
+        known = {IssueId(row["on_issue"]): row for row in self._rows(sql, (project, issue))}
+        gone = [each for each, row in known.items() if row["source"] == BOARD and each not in on]
+        news = {each: closed for each, closed in on.items() if each not in known or bool(known[each]["closed"]) is not closed}
+        for each in gone:
+            self._run("DELETE FROM dependency WHERE project = ? AND issue = ? AND on_issue = ?", (project, issue, each))
+        for each, closed in news.items():
+            self._run(
+                """
+                INSERT INTO dependency (project, issue, on_issue, created_at, source, closed) VALUES (?, ?, ?, ?, ?, ?)
+                ON CONFLICT DO UPDATE SET closed = excluded.closed
+                """,
+                (project, issue, each, to_us(at), BOARD, closed),
+            )
+        if gone or news:
+            self._refresh_blocked(project, issue)
+        return bool(gone or news)
+
+    def relations(self, project: ProjectName, issue: IssueId) -> list[IssueId]:
+        sql = "SELECT on_issue FROM dependency WHERE project = ? AND issue = ? AND source = ? ORDER BY created_at, on_issue"
+        return [IssueId(row["on_issue"]) for row in self._rows(sql, (project, issue, BOARD))]
+
+    def drop_relations(self, project: ProjectName) -> bool:
+        sql = "DELETE FROM dependency WHERE project = ? AND source = ? RETURNING issue"
+        freed = {IssueId(row["issue"]) for row in self._rows(sql, (project, BOARD))}
+        for issue in freed:
+            self._refresh_blocked(project, issue)
+        return bool(freed)
+
+    def note_closed(self, project: ProjectName, issue: IssueId, *, closed: bool) -> bool:
+        sql = "UPDATE dependency SET closed = ? WHERE project = ? AND on_issue = ? AND closed <> ?"
+        changed = self._run(sql, (closed, project, issue, closed)).rowcount > 0
+        if changed:
+            self._refresh_blocked(project, issue)
+        return changed
+
+    def open_edges(self, project: ProjectName) -> dict[IssueId, list[IssueId]]:
+        edges: dict[IssueId, list[IssueId]] = {}
+        sql = "SELECT issue, on_issue FROM open_dependency WHERE project = ? ORDER BY issue, on_issue"
+        for row in self._rows(sql, (project,)):
+            edges.setdefault(IssueId(row["issue"]), []).append(IssueId(row["on_issue"]))
+        return edges
+
+    def awaiting_entry(self, project: ProjectName) -> list[IssueId]:
+        sql = """
+            SELECT issue FROM task
+            WHERE project = :project AND stage NOT IN ('done', 'cancelled') AND (entered = 0 OR issue_base IN (
+                SELECT open.issue FROM open_dependency AS open JOIN dependency AS known USING (project, issue, on_issue)
+                WHERE open.project = :project AND known.source = :source
+            )) ORDER BY row
+        """
+        return [IssueId(row["issue"]) for row in self._rows(sql, {"project": project, "source": BOARD})]
 
     # ------------------------------------------------------------------------------------------------ lease and intents
 

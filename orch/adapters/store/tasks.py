@@ -189,11 +189,11 @@ class TaskRows(Tables):
             terms.append("park_reason = :parked")
         order = "DESC" if newest_first else "ASC"
         sql = f"SELECT * FROM task WHERE {' AND '.join(terms)} ORDER BY row {order} LIMIT :limit"
-        return [_task(row) for row in self._rows(sql, {"project": project, "parked": parked, "limit": limit})]
+        return [task_of(row) for row in self._rows(sql, {"project": project, "parked": parked, "limit": limit})]
 
     def unswept(self) -> list[Task]:
         sql = "SELECT * FROM task WHERE stage IN ('done', 'cancelled') AND swept = 0 ORDER BY row"
-        return [_task(row) for row in self._rows(sql, ())]
+        return [task_of(row) for row in self._rows(sql, ())]
 
     def end_sweep(self, row: TaskRow) -> None:
         task = self.load_task(row)
@@ -219,14 +219,14 @@ class TaskRows(Tables):
             SELECT * FROM task WHERE project = ? AND train_seq IS NOT NULL AND park_reason IS NULL AND {LIVE}
             ORDER BY exempt DESC, train_seq
         """
-        return [_task(row) for row in self._rows(sql, (project,))]
+        return [task_of(row) for row in self._rows(sql, (project,))]
 
     def undeployed(self, project: ProjectName) -> list[Task]:
         sql = """
             SELECT * FROM task
             WHERE project = ? AND landed IS NOT NULL AND deployed = 0 AND stage IN ('deploy', 'cancelled') ORDER BY row
         """
-        return [_task(row) for row in self._rows(sql, (project,))]
+        return [task_of(row) for row in self._rows(sql, (project,))]
 
     def add_transition(self, transition: Transition) -> None:
         self._insert(
@@ -319,6 +319,8 @@ def _columns(task: Task) -> dict[str, SqlValue]:
         "merge_main": task.merge_main,
         "newest_title": task.newest_title,
         "newest_description": task.newest_description,
+        "budget_usd": task.budget_usd,
+        "budget_lifted": task.budget_lifted,
         "park_reason": None if task.park is None else task.park.reason,
         "park_since": None if task.park is None else to_us(task.park.since),
         "cancel_requested_at": to_us_or_none(task.cancel_requested_at),
@@ -334,7 +336,7 @@ def _columns(task: Task) -> dict[str, SqlValue]:
     }
 
 
-def _task(row: Row) -> Task:
+def task_of(row: Row) -> Task:
     park = None
     if row["park_reason"] is not None:
         park = Park(reason=ParkReason(row["park_reason"]), since=from_us(row["park_since"]), evidence=row["park_evidence"])
@@ -368,6 +370,8 @@ def _task(row: Row) -> Task:
         newest_title=row["newest_title"],
         newest_description=row["newest_description"],
         branch_take=row["branch_take"],
+        budget_usd=row["budget_usd"],
+        budget_lifted=bool(row["budget_lifted"]),
         counters=load_counters(row["counters"]),
         note=row["note"],
         cancel_requested_at=from_us_or_none(row["cancel_requested_at"]),
@@ -378,7 +382,7 @@ def _task(row: Row) -> Task:
 
 
 def _task_or_none(row: Row | None) -> Task | None:
-    return None if row is None else _task(row)
+    return None if row is None else task_of(row)
 
 
 def _sha(text: str | None) -> Sha | None:

@@ -15,12 +15,15 @@ from types import TracebackType
 from typing import Any, Generic, TypeVar, cast
 
 from orch.adapters.store.accounts import AccountRows
+from orch.adapters.store.census import CensusRows
+from orch.adapters.store.chat import ChatRows
 from orch.adapters.store.control import ControlRows
 from orch.adapters.store.deploys import DeployRows
 from orch.adapters.store.jobs import JobRows
 from orch.adapters.store.local import LocalRows
 from orch.adapters.store.queues import QueueRows
 from orch.adapters.store.repos import RepoRows
+from orch.adapters.store.retention import RetentionRows
 from orch.adapters.store.train import TrainRows
 from orch.core.errors import DomainError, StoreError
 from orch.failpoints import hit
@@ -29,7 +32,9 @@ from orch.ports import Tx
 T = TypeVar("T")
 
 
-class SqlTx(JobRows, QueueRows, RepoRows, TrainRows, DeployRows, LocalRows, AccountRows, ControlRows):
+class SqlTx(
+    JobRows, QueueRows, RepoRows, TrainRows, DeployRows, LocalRows, AccountRows, ControlRows, ChatRows, RetentionRows, CensusRows
+):
     """The port's ``Tx``. It lives as long as its connection and is handed to one piece of work after another."""
 
 

@@ -22,6 +22,7 @@ from orch.core.commands import (
     RemoveDependency,
     RevertTask,
     SendTaskBack,
+    SetBudget,
     UnfreezeRepo,
     UnpauseRepos,
 )
@@ -64,6 +65,7 @@ from orch.core.messages.repo import (
     IssueUnread,
     LandingHint,
     Probed,
+    RelationsRead,
     RepoMessage,
     Revert,
     RevertCarded,
@@ -80,6 +82,7 @@ from orch.core.messages.slots import (
 from orch.core.messages.task import (
     BranchMoved,
     CauseCleared,
+    ChangeBudget,
     CiReported,
     CiSilent,
     CommandFinished,
@@ -102,6 +105,7 @@ from orch.core.messages.task import (
     TaskMessage,
     TriggerSet,
 )
+from orch.core.messages.tracker import ChatReopened, TrackerMessage, TrackersDue, TrackerWritten
 
 __all__ = [
     "ActorFailed",
@@ -118,6 +122,8 @@ __all__ = [
     "CancelCommand",
     "CaretakerMessage",
     "CauseCleared",
+    "ChangeBudget",
+    "ChatReopened",
     "CiReported",
     "CiSilent",
     "CommandFinished",
@@ -168,6 +174,7 @@ __all__ = [
     "RefusalKind",
     "RemoveDependency",
     "Reply",
+    "RelationsRead",
     "RepoMessage",
     "RepoReached",
     "RepoTouched",
@@ -182,12 +189,16 @@ __all__ = [
     "RunTouched",
     "SendBack",
     "SendTaskBack",
+    "SetBudget",
     "SlotMessage",
     "SupervisorMessage",
     "TaskHint",
     "TaskLanded",
     "TaskMessage",
     "TaskTouched",
+    "TrackerMessage",
+    "TrackersDue",
+    "TrackerWritten",
     "TriggerSet",
     "UnfreezeRepo",
     "UnpauseRepos",

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import final
 
+from orch.core.dependencies import Relations
 from orch.core.ids import DeployId, InboxId, IssueId, RunId, Sha, TaskRow
 from orch.core.messages.ends import Answer, Reply
 from orch.core.messages.task import CommandReport
@@ -32,6 +33,8 @@ class IssueRead:
     activities: Sequence[Activity]
     comments: Sequence[BoardComment]
     inbox: tuple[InboxId, ...] = ()
+    relations: Relations | None = None
+    """What it waits for, where the board is asked that."""
 
 
 @final
@@ -43,6 +46,15 @@ class IssueUnread:
     inbox: tuple[InboxId, ...]
     error: str
     retry_s: float
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RelationsRead:
+    """What the board says now of the cards that one waits for, or (*confirmed*) that each member of a cycle waits for."""
+
+    relations: tuple[Relations, ...]
+    confirmed: bool = False
 
 
 @final
@@ -65,6 +77,7 @@ class AdoptionRead:
     by: str
     reply: Reply[Answer]
     error: str = ""
+    relations: Relations | None = None
 
 
 @final
@@ -178,6 +191,7 @@ RepoMessage = (
     IssueChanged
     | IssueRead
     | IssueUnread
+    | RelationsRead
     | Adopt
     | AdoptionRead
     | LandingHint

@@ -5,6 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import final
 
+from orch.core.budget import BudgetScope, Overrun
 from orch.core.commands import Decision
 from orch.core.gates import BranchFacts
 from orch.core.ids import ActivityId, Attempt, Branch, InboxId, RunId, Sha, WorkItemId
@@ -76,6 +77,9 @@ class RunEnded:
     setup: str = ""
     account_until: datetime | None = None
     survivors: tuple[Survivor, ...] = ()
+    stopped_by: BudgetScope | None = None
+    """The budget for which the daemon ended the run; *over* is filled in with the store's look: the budget that is spent."""
+    over: Overrun | None = None
 
 
 @final
@@ -220,6 +224,18 @@ class SendBack:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ChangeBudget:
+    """A person raises the task's budget by *raise_usd*, or lifts it; *shown_usd* is the limit that was shown."""
+
+    by: str
+    raise_usd: float | None = None
+    lift: bool = False
+    shown_usd: float | None = None
+    reply: "Reply[Answer] | None" = None
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TriggerSet:
     """A person set a trigger status on the board; *entries* are the activity entries it stands for.
 
@@ -278,6 +294,7 @@ TaskMessage = (
     | BranchMoved
     | Decide
     | SendBack
+    | ChangeBudget
     | TriggerSet
     | CauseCleared
     | CiSilent

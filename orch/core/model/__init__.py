@@ -6,6 +6,8 @@ Rule: values only. Times are aware UTC datetimes; names ending in ``_s`` are sec
 
 from orch.core.model.account import Account, AccountPause
 from orch.core.model.board import Absence, Activity, BoardComment, BoardIssue, Unexplained
+from orch.core.model.census import Census
+from orch.core.model.chat import ReasonAsked, Tracker
 from orch.core.model.deploy import Deploy, DeployQuestion, DeployState, Watch, WatchState
 from orch.core.model.project import (
     CiSource,
@@ -35,7 +37,9 @@ from orch.core.model.repo import (
 )
 from orch.core.model.run import (
     AgentResult,
+    DayBudget,
     Feedback,
+    Figures,
     Finding,
     Job,
     JobState,
@@ -62,16 +66,19 @@ __all__ = [
     "BoardComment",
     "BoardIssue",
     "Candidate",
+    "Census",
     "CheckRow",
     "CiSource",
     "CiState",
     "CommitStatus",
     "Counters",
+    "DayBudget",
     "Deploy",
     "DeployQuestion",
     "DeploySettings",
     "DeployState",
     "Feedback",
+    "Figures",
     "Finding",
     "Freeze",
     "FreezeCause",
@@ -97,6 +104,7 @@ __all__ = [
     "Project",
     "PullRequest",
     "PullRequestState",
+    "ReasonAsked",
     "Registry",
     "Repo",
     "RoleSettings",
@@ -107,6 +115,7 @@ __all__ = [
     "Survivor",
     "Target",
     "Task",
+    "Tracker",
     "TrainRow",
     "Transition",
     "Unexplained",

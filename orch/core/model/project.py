@@ -128,10 +128,17 @@ class Limits:
     min_free_memory_mb: int = 512
     min_free_disk_mb: int = 200
     task_deps_enabled: bool = True
+    task_deps_from_board: bool = False
+    deps_block_on_cancelled: bool = False
+    """Whether a board's own relations count as dependencies, beside those that were declared here."""
     serial_gate: frozenset[ProjectName] = frozenset()
     """The projects whose tasks enter analysis one after the other."""
     stop_status_enabled: bool = True
     remind_h: float = 4.0
+    archive_days: int = 30
+    budget_task_usd: float | None = None
+    budget_day_usd: float | None = None
+    """What all runs that begin on one UTC day may cost; None for no limit."""
     premerge_rebase_always: bool = True
     """Off: a branch that contains what it is to be put onto lands as it is, whatever the land style."""
     serial_gate_freeze_enabled: bool = True

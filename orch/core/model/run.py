@@ -1,7 +1,7 @@
 """Jobs and runs: what is queued, what an execution came to, what a verdict said."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import final
 
@@ -134,11 +134,40 @@ class Usage:
 
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """What a run has reported so far; each figure only grows while it goes on. *cost_usd* is the run's own.
+
+    *session_cost_usd* is its session's total once the run has made its report: from then on the session goes with it.
+    """
+
+    session: str | None = None
+    session_cost_usd: float | None = None
+    model: str = ""
+    usage: Usage = Usage()
+    cost_usd: float = 0.0
+    turns: int = 0
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayBudget:
+    """The limit of one UTC day where a person changed it: *limit_usd*, or none at all where it was *lifted*."""
+
+    day: date
+    limit_usd: float | None = None
+    lifted: bool = False
+    by: str
+    at: datetime
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AgentResult:
     """What an agent's process came to.
 
-    *cost_usd* is this run's own cost; *session_cost_usd* the agent's running total for its session where it reports one
-    (the difference to the stored total is this run's cost). *until* is when a rate limit ends.
+    *cost_usd* is this run's own cost; *session_cost_usd* the agent's running total for its session where it reports one.
+    Unless the agent told its own cost (*measured*) the difference to the stored total is this run's cost.
+    *until* is when a rate limit ends.
     *session_lost* says that the session to continue does not exist: begin a new conversation on the same tree.
     """
 
@@ -149,6 +178,7 @@ class AgentResult:
     usage: Usage = Usage()
     cost_usd: float = 0.0
     session_cost_usd: float | None = None
+    measured: bool = False
     model: str = ""
     version: str = ""
     turns: int = 0

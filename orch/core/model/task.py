@@ -153,6 +153,9 @@ class Task:
     newest_description: str | None = None
     """What its card says now, where that is no longer what the task was started with."""
     branch_take: int = 1
+    budget_usd: float | None = None
+    """Its own limit where a person raised it; None: that of the settings. *budget_lifted*: none at all."""
+    budget_lifted: bool = False
     counters: Counters = field(default_factory=Counters)
     note: str = ""
     """What it waits for, in one sentence, where the state alone does not tell ("main's working tree is dirty")."""

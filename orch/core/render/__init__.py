@@ -51,6 +51,7 @@ from orch.core.render.evidence import (
     render_unexplained,
 )
 from orch.core.render.figures import render_cost, render_duration, render_moment, render_tokens, tokens_cached, tokens_in
+from orch.core.render.first_steps import render_step
 from orch.core.render.pull import (
     render_card_diff,
     render_ci_evidence,
@@ -65,6 +66,8 @@ from orch.core.render.replies import (
     render_action,
     render_already_decided,
     render_confirm_voided,
+    render_dependency_cancelled,
+    render_dependency_cycle,
     render_dependency_released,
     render_fix,
     render_freeze,
@@ -111,6 +114,8 @@ __all__ = [
     "render_degraded",
     "render_degraded_cause",
     "render_delivered",
+    "render_dependency_cycle",
+    "render_dependency_cancelled",
     "render_dependency_released",
     "render_deploy_failure",
     "render_deploy_order",
@@ -162,6 +167,7 @@ __all__ = [
     "render_sent_back",
     "render_staging_report",
     "render_stale_decision",
+    "render_step",
     "render_still_alive",
     "render_stop_deferred",
     "render_stopped_after_deploy",

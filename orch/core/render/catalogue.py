@@ -6,11 +6,11 @@ and placeholders (a test holds it); an unknown language is shown in English, nev
 
 from collections.abc import Mapping
 
-from orch.core.render import doctor_en, doctor_ru, en, ru
+from orch.core.render import chat_en, chat_ru, doctor_en, doctor_ru, en, init_en, init_ru, ru
 
 CATALOGUES: Mapping[str, Mapping[str, str]] = {
-    "en": {**en.TEXTS, **doctor_en.TEXTS},
-    "ru": {**ru.TEXTS, **doctor_ru.TEXTS},
+    "en": {**en.TEXTS, **doctor_en.TEXTS, **chat_en.TEXTS, **init_en.TEXTS},
+    "ru": {**ru.TEXTS, **doctor_ru.TEXTS, **chat_ru.TEXTS, **init_ru.TEXTS},
 }
 
 

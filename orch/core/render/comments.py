@@ -164,6 +164,8 @@ def render_parked(park: Park, language: str) -> str:
     """A task was parked: why, what was seen, what takes it on."""
     clears = park.reason is ParkReason.INFRASTRUCTURE
     onward = say(language, "parked.clears") if clears else say(language, "parked.person", command=code("orch resume"))
+    if park.reason is ParkReason.BUDGET:
+        onward = say(language, "parked.budget")
     return _paragraphs(
         say(language, "parked.line", reason=say(language, f"park.{park.reason}")),
         f"{say(language, 'parked.evidence')}\n\n{fenced(park.evidence, log=True)}" if park.evidence.strip() else "",

@@ -55,6 +55,8 @@ TEXTS: Mapping[str, str] = {
     # a project
     "doctor.agents": "Every role's agent can be started ({agents}).",
     "doctor.agents.missing": "The agent of {roles} cannot be started: {detail}.",
+    "doctor.agents.unmetered": "The agent of {roles} is a command: where it reports no cost, no budget bounds it.",
+    "doctor.agents.unmetered.do": "Let it print claude-shaped result lines with total_cost_usd, or bound it by run_timeout_s.",
     "doctor.agents.missing.do": "Mend it, or choose another agent for the role.",
     "doctor.commands": "The programs of its commands are found; the test command is: {command}",
     "doctor.commands.missing": "{where}: there is no program {program} on the daemon's PATH.",
@@ -79,7 +81,7 @@ TEXTS: Mapping[str, str] = {
     "doctor.board.trouble.do": "Compare plane_url, plane_workspace, board_project and the token; docs/plane.md lists what"
     " is said when.",
     "doctor.board.missing": "The board lacks {names}: nothing can be shown or decided there.",
-    "doctor.board.missing.do": "Make them under Project settings, States, or name other states for them: statuses = …",
+    "doctor.board.missing.do": "Run orch init, which makes them, or name other states for them: statuses = …",
     "doctor.board.equal": "The states {one} and {other} cannot be told apart: capitals and space at the ends do not count.",
     "doctor.board.equal.do": "Rename or delete one of them.",
     "doctor.board.no_stop": "There is no status {name}: nobody can stop a task on the board, this trigger does not exist.",
@@ -106,7 +108,7 @@ TEXTS: Mapping[str, str] = {
     "doctor.forge.autodetect.do": "Switch autodetect_manual_merge off for the repository.",
     "doctor.forge.hook": "Its webhook to {url} is on and sends every event that is needed.",
     "doctor.forge.no_hook": "No webhook leads to {url}: everything is found by polling, later.",
-    "doctor.forge.no_hook.do": "Make one as docs/gitea.md says, or leave it at polling.",
+    "doctor.forge.no_hook.do": "Run orch init, which makes it, or make one as docs/gitea.md says, or leave it at polling.",
     "doctor.forge.hook_off": "The webhook to {url} is switched off.",
     "doctor.forge.hook_off.do": "Switch it on in the repository's settings.",
     "doctor.forge.hook_events": "The webhook does not send: {names}. They are found by polling, later.",
@@ -114,4 +116,15 @@ TEXTS: Mapping[str, str] = {
     "doctor.forge.hook_unseen": "Whether a webhook leads to {url} is shown to administrators of the repository only.",
     "doctor.forge.contexts": "No status of {names} on the newest commit of the default branch: a task would wait for it in vain.",
     "doctor.forge.contexts.do": "Compare ci_contexts with the names that the CI posts.",
+    # the chat
+    "doctor.chat": "Telegram: {bot} can see the chat {chat}; people who may press buttons: {users}.",
+    "doctor.chat.trouble": "Telegram does not answer as it should: {detail}",
+    "doctor.chat.trouble.do": "Compare ORCH_TELEGRAM_TOKEN with what @BotFather gave, and telegram_api_url; docs/telegram.md.",
+    "doctor.chat.unseen": "{bot} cannot see the chat: {detail}",
+    "doctor.chat.unseen.do": "Add the bot to the group (or start it in a private chat) and compare telegram_chat_id;"
+    " docs/telegram.md.",
+    "doctor.chat.nobody": "Nobody may press buttons in the chat: it only tells.",
+    "doctor.chat.nobody.do": "Name people's numeric ids in telegram_allowed_users.",
+    "doctor.chat.webhook": "The bot's updates go to {url}: no press reaches the daemon.",
+    "doctor.chat.webhook.do": "Use a bot of its own, or take that webhook off with deleteWebhook.",
 }

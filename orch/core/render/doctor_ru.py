@@ -55,6 +55,8 @@ TEXTS: Mapping[str, str] = {
     # a project
     "doctor.agents": "Агенты всех ролей запускаются ({agents}).",
     "doctor.agents.missing": "Агент для {roles} не запускается: {detail}.",
+    "doctor.agents.unmetered": "Агент для {roles} — команда: если он не сообщает стоимость, бюджет его не ограничит.",
+    "doctor.agents.unmetered.do": "Пусть он печатает строки результата с total_cost_usd, или ограничьте его через run_timeout_s.",
     "doctor.agents.missing.do": "Устраните причину или выберите для роли другого агента.",
     "doctor.commands": "Программы команд найдены; команда тестов: {command}",
     "doctor.commands.missing": "{where}: программы {program} нет в PATH демона.",
@@ -79,7 +81,7 @@ TEXTS: Mapping[str, str] = {
     "doctor.board.trouble.do": "Сверьте plane_url, plane_workspace, board_project и токен; в docs/plane.md сказано, что"
     " значит каждый ответ.",
     "doctor.board.missing": "На доске нет {names}: там нельзя ничего показать и решить.",
-    "doctor.board.missing.do": "Создайте их в Project settings, States, или назовите другие: statuses = …",
+    "doctor.board.missing.do": "Запустите orch init, он их создаст, или назовите другие: statuses = …",
     "doctor.board.equal": "Состояния {one} и {other} неразличимы: регистр и пробелы по краям не учитываются.",
     "doctor.board.equal.do": "Переименуйте или удалите одно из них.",
     "doctor.board.no_stop": "Статуса {name} нет: остановить задачу на доске нельзя, такого триггера не существует.",
@@ -106,7 +108,7 @@ TEXTS: Mapping[str, str] = {
     "doctor.forge.autodetect.do": "Выключите autodetect_manual_merge у репозитория.",
     "doctor.forge.hook": "Вебхук на {url} включён и шлёт все нужные события.",
     "doctor.forge.no_hook": "Вебхука на {url} нет: всё узнаётся опросом, то есть позже.",
-    "doctor.forge.no_hook.do": "Создайте его, как сказано в docs/gitea.md, или оставьте опрос.",
+    "doctor.forge.no_hook.do": "Запустите orch init или создайте его, как сказано в docs/gitea.md; или оставьте опрос.",
     "doctor.forge.hook_off": "Вебхук на {url} выключен.",
     "doctor.forge.hook_off.do": "Включите его в настройках репозитория.",
     "doctor.forge.hook_events": "Вебхук не шлёт: {names}. Это узнаётся опросом, то есть позже.",
@@ -114,4 +116,15 @@ TEXTS: Mapping[str, str] = {
     "doctor.forge.hook_unseen": "Есть ли вебхук на {url}, видно только администраторам репозитория.",
     "doctor.forge.contexts": "На новейшем коммите основной ветки нет статуса {names}: задача ждала бы его напрасно.",
     "doctor.forge.contexts.do": "Сверьте ci_contexts с именами, под которыми пишет CI.",
+    # the chat
+    "doctor.chat": "Telegram: {bot} видит чат {chat}; людей, которые могут нажимать кнопки: {users}.",
+    "doctor.chat.trouble": "Telegram отвечает не так, как должен: {detail}",
+    "doctor.chat.trouble.do": "Сверьте ORCH_TELEGRAM_TOKEN с тем, что дал @BotFather, и telegram_api_url; docs/telegram.md.",
+    "doctor.chat.unseen": "{bot} не видит чат: {detail}",
+    "doctor.chat.unseen.do": "Добавьте бота в группу (или начните с ним личный чат) и сверьте telegram_chat_id;"
+    " docs/telegram.md.",
+    "doctor.chat.nobody": "Никто не может нажимать кнопки в чате: он только рассказывает.",
+    "doctor.chat.nobody.do": "Перечислите числовые id людей в telegram_allowed_users.",
+    "doctor.chat.webhook": "Обновления бота уходят на {url}: ни одно нажатие не доходит до демона.",
+    "doctor.chat.webhook.do": "Возьмите отдельного бота или снимите тот webhook с помощью deleteWebhook.",
 }

@@ -79,6 +79,18 @@ TEXTS: Mapping[str, str] = {
     "returned.more": "and {count} more",
     "returned.evidence": "Evidence:",
     "retry.line": "Gate {gate} is not passed, so the stage is run again (retry {count} of {limit}):",
+    "budget.task": "{spent} is spent of the {limit} that this task may cost. Raise its budget ({higher}), let it go on without a"
+    " limit ({lift}), or stop it ({stop}).",
+    "budget.role": "This run cost {spent}; one run of its role may cost {limit}. Let it go on with another run ({resume}), or"
+    " stop it ({stop}).",
+    "budget.day": "{spent} is spent of the {limit} that all runs of this UTC day may cost. Nothing new begins before {moment},"
+    " unless a person raises the day's budget ({higher}) or lifts it for today ({lift}).",
+    "budget.run_postponed": "The run was ended, its work is kept, and it goes on from there.",
+    "budget.raised": "{by} raised the budget of this task to {limit}.",
+    "budget.lifted": "{by} lifted the budget of this task: it goes on without a limit.",
+    "parked.budget": "**To go on:** raise its budget, lift it, or stop the task (page, chat or the commands above).",
+    "why.unmetered": "Its agent has reported no cost so far: no budget can end it.",
+    "why.parked_budget": "It goes on when a person raises its budget ({higher}) or lifts it ({lift}).",
     "parked.line": "**Parked:** {reason}.",
     "parked.evidence": "What was seen:",
     "parked.person": "**To go on:** deal with the cause, then resume the task (page, chat or {command}); it goes on at its stage"
@@ -149,6 +161,9 @@ TEXTS: Mapping[str, str] = {
     " was changed.",
     "frozen.voided": "The deploy of **{work_item}** was not started: the project was frozen by {who}. Its confirm is void: after"
     " the thaw it needs a new one.",
+    "dependency.cycle": "{cycle}: each of them waits for the next one, so that none can begin. Take one of these relations back "
+    "on the board, then resume this task.",
+    "dependency.cancelled": "{on}, which this task waits for, was cancelled. Resume it to go on without that, or stop it.",
     "dependency.released": "{on}, which this task waited for, was cancelled. The task goes on without it.",
     # the watch, freezes, reverts
     "watch.healthy": "**{work_item}** at {sha} was watched for {duration} ({probes} probes): it does well.",

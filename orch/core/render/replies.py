@@ -4,6 +4,8 @@ Owns: those comments, the words about a freeze, and which action exists for a ta
 nothing was changed, and what would change something; it is one comment.
 """
 
+from collections.abc import Sequence
+
 from orch.core.ids import Sha, WorkItemId
 from orch.core.model import Awaiting, Freeze, FreezeCause, Task
 from orch.core.render.catalogue import say
@@ -99,6 +101,16 @@ def render_fix(work_item: WorkItemId, by: str, language: str) -> str:
 def render_not_allowed(by: str, what: str, language: str) -> str:
     """A person decided who may not; *what* names the decision."""
     return say(language, "not_allowed.line", by=inline(by, 80), what=inline(what, 80))
+
+
+def render_dependency_cycle(cycle: Sequence[str], language: str) -> str:
+    """Cards wait for each other in a circle: the names, the first of them again at the end."""
+    return say(language, "dependency.cycle", cycle=" → ".join(inline(name, 80) for name in cycle))
+
+
+def render_dependency_cancelled(on: str, language: str) -> str:
+    """Say why a task is parked whose predecessor was cancelled."""
+    return say(language, "dependency.cancelled", on=inline(on, 80))
 
 
 def render_dependency_released(on: str, language: str) -> str:

@@ -1,4 +1,4 @@
-"""Ten cards on a board whose webhooks are lost, doubled and shuffled: told on virtual time, with the actors as they are.
+"""Cards on a board whose webhooks are lost, doubled and shuffled: told on virtual time, with the actors as they are.
 
 Owns: ``tell``: one telling of the story, from a seed to what stood there in the end. Rule: people act on what the board shows,
 and the CI on what was pushed; so the end may not depend on which webhook came when.
@@ -32,14 +32,29 @@ T = TypeVar("T")
 _OF_A_RUN = re.compile(r"/history/\d+/")
 """Runs are numbered as they begin: what their folders hold is compared, not the number."""
 
-CARDS = 10
-REJECTED, STOPPED, RED, RELAUNCHED, SENT_BACK = "DEMO-6", "DEMO-7", "DEMO-8", "DEMO-9", "DEMO-10"
-"""What is not as usual with some of the cards; the others are approved and land."""
 GLANCE_S = 2.0
 LATE_S = 90.0
 WITHIN_S = 6 * 3600.0
 PROJECT = make_project(board="plane", forge="gitea", ci=CiSource.FORGE)
 LIMITS = make_limits(reconcile_interval_s=60.0, ci_appear_s=3600.0, max_concurrency=4, max_concurrency_per_repo=4)
+
+
+@final
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cast:
+    """How many cards there are, and what is not as usual with some of them; the others are approved and land."""
+
+    cards: int
+    rejected: str
+    stopped: str
+    red: str
+    relaunched: str
+    sent_back: str
+
+
+TEN = Cast(cards=10, rejected="DEMO-6", stopped="DEMO-7", red="DEMO-8", relaunched="DEMO-9", sent_back="DEMO-10")
+THREE = Cast(cards=3, rejected="DEMO-1", relaunched="DEMO-1", stopped="DEMO-2", red="DEMO-3", sent_back="DEMO-3")
+"""The same turns on fewer cards, so that many more seeds can be told in the same time."""
 
 
 @final
@@ -61,7 +76,7 @@ STORMS = (
 
 
 @final
-class _Listening:
+class Listening:
     """A transaction whose hooks are caught on their way: everything else is as it was."""
 
     def __init__(self, tx: Tx, caught: list[tuple[str, bytes]]) -> None:
@@ -85,7 +100,7 @@ class Hooks:
 
     async def transact(self, work: Callable[[Tx], T]) -> T:
         caught: list[tuple[str, bytes]] = []
-        made = await self._it.g.store.transact(lambda tx: work(cast(Tx, _Listening(tx, caught))))
+        made = await self._it.g.store.transact(lambda tx: work(cast(Tx, Listening(tx, caught))))
         for source, body in caught:
             self.send(source, body)
         return made
@@ -123,8 +138,8 @@ class _Door:
 class Telling:
     """One telling: the person, the CI, and the line between them."""
 
-    def __init__(self, it: Line, hooks: Hooks, random: Random) -> None:
-        self._it, self._hooks, self._random = it, hooks, random
+    def __init__(self, it: Line, hooks: Hooks, random: Random, cast_: Cast) -> None:
+        self._it, self._hooks, self._random, self._cast = it, hooks, random, cast_
         self._desk = LocalDeskAdapter(cast(Store, hooks), it.g.clock, {DEMO: "DEMO"})
         self._told: Counter[str] = Counter()
         """How often the CI has spoken of a branch."""
@@ -146,15 +161,15 @@ class Telling:
         await anyio.sleep(self._random.uniform(0.0, 300.0))
         await self._move(issue, "to_analyse")
         await self._see(issue, "in_review")
-        if issue == STOPPED:
+        if issue == self._cast.stopped:
             await self._move(issue, "stop")
             await self._see(issue, "cancelled")
             return
-        if issue == REJECTED:
+        if issue == self._cast.rejected:
             await self._desk.comment(IssueId(issue), "Too vague.", by="anna")
             await self._move(issue, "rejected")
             await self._see(issue, "in_review")
-        if issue == RELAUNCHED:
+        if issue == self._cast.relaunched:
             await self._move(issue, "to_analyse")
             await self._see(issue, "in_review")
         await self._move(issue, "approved")
@@ -171,7 +186,7 @@ class Telling:
                     continue
                 spoken.add(head)
                 self._told[str(task.work_item)] += 1
-                red = task.work_item == RED and self._told[RED] == 1
+                red = task.work_item == self._cast.red and self._told[self._cast.red] == 1
                 status = CommitStatus(sha=head, context="build", state=CiState.FAILURE if red else CiState.SUCCESS)
                 await self._it.write(partial(_post, status=status, at=self._it.g.clock.now()))
                 self._hooks.send("gitea:status", json.dumps({"branch": task.branch, "sha": head}).encode())
@@ -179,7 +194,7 @@ class Telling:
     async def end(self) -> Mapping[str, object]:
         """Return what stood there in the end: on the board, in the store, in main."""
         cards: dict[str, object] = {}
-        for number in range(1, CARDS + 1):
+        for number in range(1, self._cast.cards + 1):
             name = f"DEMO-{number}"
             task, runs, comments = await self._it.task(name), await self._it.runs(name), await self._it.comments(name)
             tasks = await self._it.read(lambda tx: len(tx.list_tasks(project=DEMO)))
@@ -204,16 +219,16 @@ def _post(tx: Tx, *, status: CommitStatus, at: datetime) -> None:
     tx.save_commit_status(DEMO, status, at)
 
 
-async def _tell(seed: int, weather: Weather) -> Mapping[str, object]:
+async def _tell(seed: int, weather: Weather, cast_: Cast) -> Mapping[str, object]:
     random = Random(seed)
     async with line(PROJECT, limits=LIMITS) as it, anyio.create_task_group() as group:
         for service in ("plane", "gitea", "local-board"):
             it.world.doors[service] = _Door()  # type: ignore[index]
-        it.agent.script(SENT_BACK, Role.REVIEWER, Step(artefacts={"07-review.md": verdict("changes_requested", "No test")}))
-        telling = Telling(it, Hooks(it, group, weather, random), random)
+        it.agent.script(cast_.sent_back, Role.REVIEWER, Step(artefacts={"07-review.md": verdict("changes_requested", "No test")}))
+        telling = Telling(it, Hooks(it, group, weather, random), random, cast_)
         group.start_soon(telling.ci)
         async with anyio.create_task_group() as people:
-            for _ in range(CARDS):
+            for _ in range(cast_.cards):
                 issue = await it.world.desk.create_issue(DEMO, title="Add a greeting", body=BODY, by="anna")
                 people.start_soon(telling.card, issue.id)
         await it.settle(LATE_S + 2 * LIMITS.reconcile_interval_s)
@@ -224,10 +239,10 @@ async def _tell(seed: int, weather: Weather) -> Mapping[str, object]:
     return end
 
 
-def tell(seed: int, weather: Weather) -> Mapping[str, object]:
+def tell(seed: int, weather: Weather, cast_: Cast = TEN) -> Mapping[str, object]:
     """Tell the story once, in a fraction of the time, and return its end."""
     logs.configure("critical")
-    return anyio.run(_tell, seed, weather, backend="asyncio", backend_options={"loop_factory": VirtualLoop})
+    return anyio.run(_tell, seed, weather, cast_, backend="asyncio", backend_options={"loop_factory": VirtualLoop})
 
 
 def differences(expected: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:

@@ -9,9 +9,9 @@ import anyio.to_thread
 import httpx  # noqa: TID251 - this is the other side
 import pytest
 
-from tests.fakes.gitea import Cut
-from tests.fakes.gitea import Refused as GiteaRefused
-from tests.fakes.plane import Refused as PlaneRefused
+from orch.rehearsal.gitea import Cut
+from orch.rehearsal.gitea import Refused as GiteaRefused
+from orch.rehearsal.plane import Refused as PlaneRefused
 from tests.scenario.services.world import PLANE_SECRET, World, services
 
 PATIENCE_S = 100.0

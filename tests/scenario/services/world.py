@@ -1,7 +1,7 @@
 """A fake Plane, a fake Gitea on a real repository, and a real daemon between them, all over sockets.
 
 Owns: the scene of every story with both services: the board's people, the CI, the daemon with its configuration file and its
-webhooks. Does not own what a service does (``tests/fakes``). Rule: people act on the services alone, and what came of it is
+webhooks. Does not own what a service does (``orch/rehearsal``). Rule: people act on the services alone, and what came of it is
 looked at there; the daemon is asked only for what no service shows.
 """
 
@@ -9,7 +9,6 @@ import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from time import monotonic
@@ -22,9 +21,10 @@ from orch.adapters.http import connect_api
 from orch.cli.options import ServeOptions
 from orch.core.ids import IssueId
 from orch.daemon import Plan, make_plan, run_daemon
-from tests.fakes.gitea import FakeGitea
-from tests.fakes.plane import FakePlane
-from tests.fakes.plane.state import STEP, Comment, Time
+from orch.rehearsal.gitea import FakeGitea
+from orch.rehearsal.plane import FakePlane
+from orch.rehearsal.plane.state import Comment
+from orch.rehearsal.plane.wall_time import WallTime
 from tests.scenario.story import BODY, FILES, Person
 
 PLANE_SECRET, GITEA_SECRET = "plane_wh_" + "0f" * 16, "gitea's own hook secret"
@@ -34,32 +34,6 @@ POLL_S = 0.03
 WITHIN_S = 40.0
 HTML = f"<p>{BODY}</p>"
 Json = Mapping[str, Any]
-
-
-class WallTime(Time):
-    """The clock on the wall, which the daemon goes by; each stamp is later than the one before, and ``tick`` is kept."""
-
-    def __init__(self) -> None:
-        self.on_tick = lambda: None
-        self._ahead = timedelta()
-        self._last = datetime.now(UTC)
-
-    @property
-    def present(self) -> datetime:
-        return datetime.now(UTC) + self._ahead
-
-    @present.setter
-    def present(self, value: datetime) -> None:
-        self._ahead = value - datetime.now(UTC)
-
-    def stamp(self) -> datetime:
-        self._last = max(self._last + STEP, self.present)
-        return self._last
-
-    def tick(self, seconds: float) -> datetime:
-        self._ahead += timedelta(seconds=seconds)
-        self.on_tick()
-        return self.present
 
 
 class World:
