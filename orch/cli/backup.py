@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from orch.cli.api import AsJson, DataDir, Url, checked, print_json
-from orch.cli.tables import plain
+from orch.cli.tables import plain, working
 from orch.cli.tasks import deps_of
 from orch.core.errors import DomainError
 
@@ -33,10 +33,11 @@ def backup(
     """Write a backup of the running daemon: its database and its mirrors."""
     api = deps_of(ctx).connect(data_dir, url)
     target = str(folder.expanduser().absolute())
-    state = checked(api.post("/backup", {"dir": target}))
-    while state.get("state") == "running":
-        time.sleep(POLL_S)
-        state = checked(api.get("/backup"))
+    with working("writing the backup"):
+        state = checked(api.post("/backup", {"dir": target}))
+        while state.get("state") == "running":
+            time.sleep(POLL_S)
+            state = checked(api.get("/backup"))
     if state.get("state") != "done" or state.get("dir") != target:
         raise DomainError(f"the backup failed: {state.get('detail') or 'the daemon began another one'}")
     if as_json:

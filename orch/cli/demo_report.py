@@ -90,7 +90,7 @@ class DemoReport:
             self.print(f"[red]not on main: {escape(', '.join(missing))}[/red]")
 
     def table(self, tasks: Sequence[Mapping[str, Any]]) -> None:
-        table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+        table = Table(box=None, padding=(0, 1, 0, 0), header_style="bold")
         table.add_column("task", style="bold", no_wrap=True)
         for heading in (*COLUMNS.values(), "runs", "cost"):
             table.add_column(heading, justify="right", no_wrap=True)

@@ -16,7 +16,7 @@ from rich.text import Text
 from orch.cli.api import AsJson, print_json
 from orch.cli.options import ServeOptions
 from orch.cli.serve import Agent, check_options, parse_option
-from orch.cli.tables import console, plain
+from orch.cli.tables import console, plain, working
 from orch.cli.tasks import deps_of
 from orch.core.doctor import Examination, Finding, Level
 from orch.core.render import render_diagnosis
@@ -52,7 +52,8 @@ def doctor(
         data_dir=data_dir,
     )
     check_options(options)
-    found = deps_of(ctx).doctor(options)
+    with working("looking at the machine and every project"):
+        found = deps_of(ctx).doctor(options)
     if as_json:
         print_json({"ok": found.sound, "findings": [finding_json(finding, found.language) for finding in found.findings]})
     else:

@@ -5,12 +5,14 @@ that no text can steer the terminal; colours appear on a terminal only.
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
@@ -34,6 +36,16 @@ def console() -> Console:
     """Return a console on standard output; piped output is wide and plain."""
     terminal = sys.stdout.isatty()
     return Console(file=sys.stdout, width=None if terminal else WIDTH_PIPED, highlight=False, soft_wrap=False)
+
+
+@contextmanager
+def working(what: str) -> Iterator[None]:
+    """Show on a terminal that *what* goes on, and for how long; nothing where standard error is none."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    shown = Console(stderr=True)
+    with Progress(*columns, console=shown, transient=True, disable=not shown.is_terminal) as progress:
+        progress.add_task(what, total=None)
+        yield
 
 
 def plain(value: object, limit: int = 500) -> str:
