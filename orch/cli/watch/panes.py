@@ -31,6 +31,8 @@ REASON_ROOM = 5
 """From so many rows on the reason has two of them."""
 WIDE = 110
 """From so many columns on a task's line says why it waits."""
+NARROW = 60
+"""With fewer columns a task is its mark, id, title and stage."""
 
 
 # ------------------------------------------------------------------------------------------------ tasks
@@ -43,11 +45,12 @@ def tasks_pane(state: LiveState, view: View, width: int, room: int) -> Renderabl
         return line(("No tasks yet. A card enters the line with: orch board move ID to_analyse", "dim"))
     names = [row.get("id") for row in rows]
     here = names.index(view.selected) if view.selected in names else 0
-    wide = width >= WIDE
-    table = grid(None, None, 2, None, None, *([4] if wide else []), None, None)
+    wide, narrow = width >= WIDE, width < NARROW
+    table = grid(None, None, 2, None) if narrow else grid(None, None, 2, None, None, *([4] if wide else []), None, None)
     why = 2 if room >= REASON_ROOM else 1
     for index in window(len(rows), here, max(room - why, 1)):
-        table.add_row(*_task_cells(rows[index], wide), style="reverse" if index == here else "")
+        cells = _task_cells(rows[index], wide)
+        table.add_row(*(cells[:4] if narrow else cells), style="reverse" if index == here else "")
     chosen = rows[here]
     whole = Table.grid(expand=True)
     whole.add_row(table)
