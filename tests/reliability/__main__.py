@@ -1,6 +1,7 @@
-"""Runs what the catalogue names and writes the page: ``python -m tests.reliability [--from JUNIT] [--workers N]``.
+"""Runs what the catalogue names and writes the page: ``python -m tests.reliability [--from JUNIT …] [--workers N]``.
 
-Exit 0 when nothing failed. With ``--from`` the results of a test run that has been made are read instead of making one.
+Exit 0 when nothing failed. With ``--from`` the results of test runs that have been made are read instead of making one; of a test
+that several tell of, the last one counts.
 """
 
 import argparse
@@ -38,10 +39,12 @@ def read(junit: Path) -> list[Result]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.reliability", description=__doc__)
-    parser.add_argument("--from", dest="junit", type=Path, help="a JUnit file of a run that was made")
+    parser.add_argument("--from", dest="junit", type=Path, nargs="+", help="JUnit files of runs that were made, the newest last")
     parser.add_argument("--workers", type=int, default=2)
     given = parser.parse_args()
-    results = read(given.junit or run(given.workers))
+    files = given.junit or [run(given.workers)]
+    found = {(result.module, result.name): result for file in files for result in read(file)}
+    results = list(found.values())
     text, failed = render(results, load())
     (ROOT / PAGE).write_text(text, encoding="utf-8")
     sys.stdout.write(f"{PAGE}: {len(results)} tests, {failed} failed\n")

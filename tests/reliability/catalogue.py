@@ -108,6 +108,7 @@ FAULTS = (
         promise="runs nothing as the daemon, reads no secret, moves no ref but its own",
         tests=(
             f"{INTEGRATION}/test_git_hostile.py",
+            f"{INTEGRATION}/test_git_hostile_agent.py",
             f"{INTEGRATION}/test_sandbox.py",
             f"{SCENARIO}/test_sandbox.py",
             f"{INTEGRATION}/test_sandbox_policy.py",
@@ -140,9 +141,14 @@ FAULTS = (
         tests=(f"{INTEGRATION}/test_config.py", f"{INTEGRATION}/test_reload.py"),
     ),
     Row(
+        fault="chat, board or forge that is told too often, loses messages, or hangs",
+        promise="one message per task, alerts late rather than never, the line never waits",
+        tests=(f"{SCENARIO}/telegram", f"{INTEGRATION}/test_telegram.py"),
+    ),
+    Row(
         fault="months of work",
         promise="memory, descriptors, working copies, refs and logs stay flat",
-        tests=(),
+        tests=(f"{SCENARIO}/soak",),
         proofs=("soak",),
     ),
 )
