@@ -100,8 +100,14 @@ FAULTS = (
         tests=(
             f"{INTEGRATION}/test_web_hostile.py",
             f"{INTEGRATION}/test_webhooks_siege.py",
-            f"{INTEGRATION}/test_web_routes.py",
+            f"{INTEGRATION}/test_web_fuzz.py",
+            f"{INTEGRATION}/test_web_sockets_hostile.py",
         ),
+    ),
+    Row(
+        fault="a secret that is printed, echoed, logged or committed",
+        promise="no byte of it in logs, database, pages, sockets, comments, prompts or the chat",
+        tests=(f"{SCENARIO}/test_secrets.py", f"{INTEGRATION}/test_logs.py"),
     ),
     Row(
         fault="a hostile agent: hooks, filters, links, refs, secrets, processes",
