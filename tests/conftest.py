@@ -7,6 +7,8 @@ import psutil
 import pytest
 from hypothesis import HealthCheck, settings
 
+from orch import logs
+
 settings.register_profile(
     "steady",
     deadline=None,
@@ -23,6 +25,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "steady"))
 def anyio_backend() -> str:
     """Run async tests on asyncio, as the daemon does; a module that wants trio's virtual clock has its own."""
     return "asyncio"
+
+
+@pytest.fixture(autouse=True)
+def no_secret_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test registers as a secret is struck out of no other test's output."""
+    monkeypatch.setattr(logs, "_needles", logs._needles)
 
 
 @pytest.fixture(autouse=True)
