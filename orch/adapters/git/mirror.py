@@ -262,15 +262,19 @@ class GitMirror:
         hit("main.pushed")
         tip = await self.remote_tip(self.default_branch)
         if tip == candidate.sha:
-            self._track(self.default_branch, tip)
+            await self._track(self.default_branch, tip)
             return Pushed(result=PushResult.PUSHED)
         if tip != candidate.base:
             return await self._landed_already(candidate, tip)
         return self._refused(answer, tip)
 
-    def _track(self, branch: str, sha: Sha) -> None:
-        """Remember what we have just pushed as the remote's; where that fails, the next fetch finds it."""
-        write_locked(self.path, f"{_TRACKING}/{check_ref_part(branch)}", sha)
+    async def _track(self, branch: str, sha: Sha) -> None:
+        """Remember what we have just pushed as the remote's; where that fails, the next fetch finds it.
+
+        Never beside a fetch: git refuses to move a ref that is not what it was when the fetch began.
+        """
+        async with self._fetching:
+            write_locked(self.path, f"{_TRACKING}/{check_ref_part(branch)}", sha)
 
     async def _landed_already(self, candidate: Candidate, tip: Sha | None) -> Pushed:
         """Say PUSHED when the default branch holds the candidate, whoever pushed it or went on from it; MOVED otherwise."""
@@ -292,7 +296,7 @@ class GitMirror:
         lease = f"{ref}:{parse_sha(expected) if expected else ''}"
         answer = await push_ref(self.git, self.path, self.remote(), f"{parse_sha(sha)}:{ref}", lease=lease)
         if answer.answer is Answer.TAKEN:
-            self._track(branch, sha)
+            await self._track(branch, sha)
             return Pushed(result=PushResult.PUSHED)
         tip = await self.remote_tip(branch)
         if tip == sha:
