@@ -1,7 +1,9 @@
 """The mirror's refs by hand: they are what git says they are, and a look that finds nothing new fetches nothing."""
 
+from functools import partial
 from pathlib import Path
 
+import anyio
 import pytest
 
 from orch.adapters.git import Git, GitMirror
@@ -100,3 +102,32 @@ async def test_a_ref_is_not_written_by_hand_where_git_has_to_look(tmp_path: Path
     assert not write_locked(mirror.path, f"{TRACKING}/deep", sha)
     assert list_refs(mirror.path, TRACKING) == said_by_git(mirror.path) == {"main": sha, "deep/er": sha}
     assert not (mirror.path / f"{TRACKING}/deep.lock").exists()
+
+
+async def test_what_we_pushed_is_noted_after_a_fetch_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Git would find the ref to be another one than when its fetch began, and the fetch would fail."""
+    person, _, mirror = scene(tmp_path)
+    start = await mirror.fetch()
+    person.commit({"new": "1"}, "new")
+    person.git("push", "--quiet", "origin", "HEAD:refs/heads/main")
+    fetching, pushed, go_on, run = anyio.Event(), anyio.Event(), anyio.Event(), Git.run
+
+    async def held(git: Git, git_dir: Path | None, *args: str, options: Options = PLAIN) -> Ran:
+        if args[0] == "fetch":
+            fetching.set()
+            await go_on.wait()
+        ran = await run(git, git_dir, *args, options=options)
+        if args[0] == "push":
+            pushed.set()
+        return ran
+
+    monkeypatch.setattr(Git, "run", held)
+    async with anyio.create_task_group() as group:
+        group.start_soon(mirror.fetch)
+        await fetching.wait()
+        group.start_soon(partial(mirror.push_branch, BRANCH, start, expected=None))
+        await pushed.wait()
+        await anyio.wait_all_tasks_blocked()
+        assert mirror.tracked(BRANCH) is None
+        go_on.set()
+    assert mirror.tracked(BRANCH) == start
