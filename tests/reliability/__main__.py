@@ -19,7 +19,20 @@ JUNIT = PROOFS / "tests.xml"
 def run(workers: int) -> Path:
     """Run every test but the benchmarks, with progress; return the report."""
     PROOFS.mkdir(exist_ok=True)
-    argv = [sys.executable, "-m", "pytest", "-q", "-n", str(workers), "--dist", "loadscope", f"--junitxml={JUNIT}", "tests"]
+    argv = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-q",
+        "-n",
+        str(workers),
+        "--dist",
+        "loadscope",
+        f"--junitxml={JUNIT}",
+        "-o",
+        "junit_family=xunit1",
+        "tests",
+    ]
     subprocess.run(argv, cwd=ROOT, check=False)
     return JUNIT
 
