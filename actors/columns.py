@@ -6,10 +6,13 @@ Owns: when the board is asked for its columns, and what is said of those that it
 Desired properties: a column that an operator makes, renames or removes counts without a restart; a board that does not answer
 costs no event that can be judged by what was known; one with an unknown column waits until it can be.
 Design: asked at most once a minute, and once more within it for an unknown column. The list is a row, which a restart finds.
+One reader after the other: a card whose reading has to ask is not overtaken by the next one, which would find the answer.
 """
 
 from collections.abc import Collection
 from typing import final
+
+import anyio
 
 from actors.world import Services, World
 from orch.core.errors import ExternalError, TransientError
@@ -27,6 +30,7 @@ class Columns:
 
     def __init__(self, world: World, services: Services) -> None:
         self._world, self._services = world, services
+        self._reading = anyio.Lock()
         self._fetched_at: float | None = None
         self._sought_at: float | None = None
         self._lacking: frozenset[Status] = frozenset()
@@ -36,6 +40,10 @@ class Columns:
 
         Raises ExternalError where none was ever fetched, or where one that was seen is not among the last good ones.
         """
+        async with self._reading:
+            return await self._read(seen, fresh=fresh)
+
+    async def _read(self, seen: Collection[str], *, fresh: bool) -> list[BoardState]:
         name, now = self._services.project.name, self._world.clock.monotonic()
         known = await self._world.store.read(lambda tx: tx.load_states(name))
         unknown = bool(known) and not set(seen) <= {state.id for state in known}

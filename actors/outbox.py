@@ -34,7 +34,7 @@ from orch.core.effects import (
     SetStatus,
 )
 from orch.core.errors import ExternalError, PermanentError, StoreError
-from orch.core.ids import IssueId, OutboxId, TaskRow
+from orch.core.ids import IssueId, OutboxId, ProjectName, TaskRow
 from orch.core.messages import DeliveryEnded, IssueChanged, OutboxHint, OutboxMessage, PullRequestOpened, TaskHint
 from orch.core.model import Activity, OutboxRow, PullRequestState, RowState, Target
 from orch.core.outbox import read_row
@@ -66,6 +66,7 @@ class OutboxActor(Actor[OutboxMessage]):
         self._router = router
         self._going: set[OutboxId] = set()
         self._alerting: OutboxId | None = None
+        self._columns: dict[ProjectName, Columns] = {}
         self._identity = ""
         """The store's, in front of what makes a comment one: row ids of another store may be the same."""
         self._timer: anyio.CancelScope | None = None
@@ -221,7 +222,7 @@ class OutboxActor(Actor[OutboxMessage]):
 
     async def _set_status(self, services: Services, row: OutboxRow, issue: IssueId, status: Status) -> str | None:
         """Set a column, but never over a person's command that nobody has handled yet."""
-        columns = Columns(self._world, services)
+        columns = self._columns.setdefault(services.project.name, Columns(self._world, services))
         target = columns.map(await self._states(services, columns)).state_for(status)
         if target is None:
             return None

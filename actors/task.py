@@ -1,7 +1,7 @@
 """The task actor: one live task's decisions, its running attempt, and the cancel scope that ends it.
 
 Owns: the task's stage, its one agent run and its one command run, and the scope that STOP cancels.
-Does not own: the landing queue and the mirror's default branch (repo actor), slots.
+Does not own: the landing queue and the mirror's default branch (repo actor), slots, what a decision is given (``decisions``).
 
 Desired properties: at most one live agent per task; a message of an older attempt changes nothing; what should be
 under way is derived from the store, so that a restart needs no memory.
@@ -11,37 +11,26 @@ result comes to the mailbox, which outlives the crash.
 Races we accept: a hint may come twice; the second finds nothing to do.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import assert_never, final
 
 import anyio
 
-from actors import accounts, money
+from actors import decisions
 from actors.actor import Actor, Failure
 from actors.attempt import Attempt, load_assignment
-from actors.checks import record_ci
-from actors.deploying import newest_deploy, record_agent
 from actors.mailbox import Mailbox
-from actors.persist import Hints, apply, bury, end_job, requeue_lost_agents, send_hints
+from actors.persist import Hints, apply, bury, requeue_lost_agents, send_hints
 from actors.sweep import sweep
 from actors.world import Router, World
 from orch.core import (
     decide_branch,
-    decide_budget,
-    decide_control,
     decide_evidence,
-    decide_person,
-    decide_task,
     reconcile,
-    resuming,
 )
-from orch.core.budget import own_cost
-from orch.core.effects import PushBranch, ReopenPullRequest, RequeueJob
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import RunId, Sha, TaskRow
-from orch.core.landing import landing_members
 from orch.core.messages import (
     Answer,
     BranchMoved,
@@ -76,10 +65,10 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import Job, JobState, Outcome, Project, RowState, Run, RunKind, Survivor, Task, Usage
+from orch.core.model import Project, Run, RunKind, Task
 from orch.core.render import render_staging_report
 from orch.core.retry import backoff
-from orch.core.stages import Stage, is_terminal
+from orch.core.stages import is_terminal
 from orch.core.turn import Context, Decided
 from orch.failpoints import hit
 from orch.logs import get_logger
@@ -88,15 +77,6 @@ from orch.ports import Tx
 IDLE_S = 30.0
 
 Deciding = Callable[[Tx, Context, Task], Decided]
-Alive = Callable[[Iterable[str], Iterable[Survivor]], tuple[Survivor, ...]]
-
-OUTCOME_OF = {
-    CommandVerdict.GREEN: Outcome.SUCCEEDED,
-    CommandVerdict.RED: Outcome.FAILED,
-    CommandVerdict.TIMEOUT: Outcome.TIMED_OUT,
-    CommandVerdict.INFRA: Outcome.CRASHED,
-    CommandVerdict.INTERRUPTED: Outcome.CANCELLED,
-}
 
 
 @final
@@ -156,13 +136,13 @@ class TaskActor(Actor[TaskMessage]):
                 await self._begin(message)
             case RunEnded():
                 hit("run.ended")
-                await self._decide(lambda tx, context, task: _end_run(tx, context, task, message))
+                await self._decide(lambda tx, context, task: decisions.end_run(tx, context, task, message))
                 hit("run.recorded")
                 self._router.slots.tell(JobsWaiting())  # until now the run counted as running: its place is free
             case CommandFinished() if self._has_staging_to_report(message):
                 self.children.start_soon(self._report_staging, message)
             case CommandFinished():
-                await self._decide(lambda tx, context, task: _end_command(tx, context, task, message))
+                await self._decide(lambda tx, context, task: decisions.end_command(tx, context, task, message))
                 hit("command.recorded")
                 if self._command is not None and self._command.run == message.run:
                     self._command = None
@@ -173,26 +153,26 @@ class TaskActor(Actor[TaskMessage]):
             case LandingRefused():
                 await self._decide(lambda _, context, task: decide_evidence.landing_refused(context, task, message))
             case PullRequestClosed():
-                await self._decide(lambda tx, context, task: _pull_closed(tx, context, task, message))
+                await self._decide(lambda tx, context, task: decisions.pull_closed(tx, context, task, message))
             case MergedOutside():
                 await self._decide(lambda _, context, task: decide_branch.merged_outside(context, task, message))
             case BranchMoved():
-                await self._decide(lambda tx, context, task: _branch_moved(tx, context, task, message))
+                await self._decide(lambda tx, context, task: decisions.branch_moved(tx, context, task, message))
             case Decide():
                 alive = self._world.processes.living
-                await self._answer(message, lambda tx, context, task: _person_decided(tx, context, task, message, alive))
+                await self._answer(message, lambda tx, context, task: decisions.person_decided(tx, context, task, message, alive))
             case SendBack():
-                await self._answer(message, lambda tx, context, task: _sent_back(tx, context, task, message))
+                await self._answer(message, lambda tx, context, task: decisions.sent_back(tx, context, task, message))
             case ChangeBudget():
-                await self._answer(message, lambda tx, context, task: _budget_changed(tx, context, task, message))
+                await self._answer(message, lambda tx, context, task: decisions.budget_changed(tx, context, task, message))
             case TriggerSet():
                 await self._trigger(message)
             case CauseCleared():
-                await self._decide(_cause_cleared)
+                await self._decide(decisions.cause_cleared)
             case CiSilent():
                 await self._decide(lambda _, context, task: reconcile.ci_absent(context, task, message.sha))
             case EvidenceRead():
-                await self._decide(lambda tx, context, task: _reconciled(tx, context, task, message))
+                await self._decide(lambda tx, context, task: decisions.reconciled(tx, context, task, message))
             case TaskLanded() | TaskHint():
                 pass
             case _:
@@ -246,7 +226,7 @@ class TaskActor(Actor[TaskMessage]):
             for row in trigger.inbox or (None,):
                 self._router.repo(task.project).tell(IssueChanged(issue=task.issue, inbox=row))
             return
-        await self._decide(lambda tx, context, task: _triggered(tx, context, task, trigger))
+        await self._decide(lambda tx, context, task: decisions.triggered(tx, context, task, trigger))
         hit("trigger.handled")
 
     # -------------------------------------------------------------------------------------------- after a crash
@@ -270,7 +250,7 @@ class TaskActor(Actor[TaskMessage]):
             if isinstance(letter, CommandFinished) and letter.run in going:
                 going.discard(letter.run)
                 unread = CommandReport(verdict=CommandVerdict.INFRA, tail=f"its result could not be handled: {failure.error}")
-                decided = _end_command(tx, context, task, replace(letter, report=unread))
+                decided = decisions.end_command(tx, context, task, replace(letter, report=unread))
             if not requeue_lost_agents(tx, self._row, context.now):
                 decided = decide_evidence.actor_failed(context, task, failure.error)
             command = next((run for run in running if run.id in going), None)
@@ -436,156 +416,4 @@ def _run_command(run: Run, sha: Sha, project: Project, reply: Mailbox[TaskMessag
         timeout_s=timeout_s,
         reply=reply,
         tell_tree=run.kind is RunKind.CI,
-    )
-
-
-# ------------------------------------------------------------------------------------------------ inside the transaction
-
-
-def _end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
-    """Record an agent's run and its cost, end its job unless it goes back, and decide what follows."""
-    run = tx.load_run(ended.run)
-    job = tx.load_job(run.job) if run is not None and run.job is not None else None
-    if run is None or job is None or run.outcome is not None or ended.attempt != task.attempt:
-        return Decided(task=task)
-    run = _with_result(tx, run, ended, context.now)
-    ended = replace(ended, result=replace(ended.result, cost_usd=run.cost_usd))
-    tx.save_run(run)
-    hit("run.recording")
-    if run.stage is Stage.DEPLOY:
-        end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
-        return record_agent(tx, context, task, ended)
-    ended = money.after_run(tx, context, task, run, accounts.after_run(tx, context, task, run, ended))
-    decided = decide_task.run_ended(context, task, job, run, ended)
-    if not any(isinstance(effect, RequeueJob) for effect in decided.effects):
-        end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
-    return decided
-
-
-def _with_result(tx: Tx, run: Run, ended: RunEnded, now: datetime) -> Run:
-    """Fill in what the run came to. A session's running total is charged as the difference to what is stored of it."""
-    result, before = ended.result, 0.0
-    if result.session is not None and result.session_cost_usd is not None:
-        before = tx.session_total(run.task, result.session, before=run.id)
-    return replace(
-        run,
-        outcome=result.outcome,
-        detail=(ended.infrastructure or ended.setup or result.detail or (ended.refusal.reason if ended.refusal else ""))[:2000],
-        session=None if result.session_lost else result.session,
-        session_cost_usd=result.session_cost_usd,
-        usage=result.usage if result.usage != Usage() else run.usage,
-        cost_usd=own_cost(result, before, run.cost_usd),
-        turns=result.turns or run.turns,
-        model=result.model or run.model,
-        exit_code=result.exit_code,
-        end_head=ended.branch.head if ended.branch else None,
-        archive=ended.archive,
-        ended_at=now,
-    )
-
-
-def _end_command(tx: Tx, context: Context, task: Task, finished: CommandFinished) -> Decided:
-    run = tx.load_run(finished.run)
-    if run is None or run.outcome is not None:
-        return Decided(task=task)
-    report = finished.report
-    ended = replace(
-        run,
-        outcome=OUTCOME_OF[report.verdict],
-        detail=report.tail[-2000:],
-        exit_code=report.exit_code,
-        log_path=report.log_path,
-        ended_at=context.now,
-    )
-    tx.save_run(ended)
-    if run.kind is RunKind.CI:
-        record_ci(tx, ended, finished)
-    return decide_evidence.command_finished(context, task, run, finished)
-
-
-def _reconciled(tx: Tx, context: Context, task: Task, read: EvidenceRead) -> Decided:
-    evidence = reconcile.stored_evidence(task, tx.latest_verdict(task.row, task.stage))
-    if read.facts is not None:
-        evidence = replace(evidence, artefacts=read.facts.artefacts)
-    return reconcile.reconciled(context, task, read, evidence, active=tx.active_job(task.row) is not None)
-
-
-def _cause_cleared(tx: Tx, context: Context, task: Task) -> Decided:
-    newest = tx.list_jobs(task=task.row)
-    active = tx.active_job(task.row) is not None
-    return resuming.cause_cleared(context, task, active=active, job=newest[-1] if newest else None)
-
-
-def _is_to_be_put_back(tx: Tx, task: Task, effect: type[PushBranch | ReopenPullRequest]) -> bool:
-    """Say whether what a resume puts back has not reached the forge yet: that it was away there says nothing new."""
-    return any(row.kind == effect.__name__ for row in tx.list_outbox(state=RowState.PENDING, task=task.row))
-
-
-def _pull_closed(tx: Tx, context: Context, task: Task, closed: PullRequestClosed) -> Decided:
-    if _is_to_be_put_back(tx, task, ReopenPullRequest):
-        return Decided(task=task)
-    return decide_branch.pull_request_closed(context, task, closed)
-
-
-def _branch_moved(tx: Tx, context: Context, task: Task, moved: BranchMoved) -> Decided:
-    if moved.new is None and _is_to_be_put_back(tx, task, PushBranch):
-        return Decided(task=task)
-    job = tx.active_job(task.row)
-    running = job is not None and job.state is JobState.RUNNING
-    return decide_branch.branch_moved(context, task, moved, running=running)
-
-
-def _is_landing(tx: Tx, task: Task) -> bool:
-    """Say whether an intent to land the task is open: then STOP waits for what becomes of it."""
-    return task.row in landing_members(tx.open_intents(task.project))
-
-
-def _person_decided(tx: Tx, context: Context, task: Task, command: Decide, alive: Alive) -> Decided:
-    known = tx.list_survivors(task.row).get(task.row, [])
-    left = alive((), known)
-    if len(left) < len(known):
-        tx.save_survivors(task.row, left)
-    active = tx.active_job(task.row) is not None
-    last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
-    landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
-    deploy, queued = newest_deploy(tx, task)
-    job, begun = _newest_job(tx, task)
-    return decide_person.decided(
-        context, task, command, active=active, landing=landing, freeze=freeze, last=last, survivors=left,
-        job=job, begun=begun, deploy=deploy, queued=queued, purse=money.load_purse(tx, context.limits, task),
-    )  # fmt: skip
-
-
-def _newest_job(tx: Tx, task: Task) -> tuple[Job | None, bool]:
-    """Return the task's newest job, where it is parked, and whether an agent began that one."""
-    jobs = tx.list_jobs(task=task.row) if task.park is not None else []
-    job = jobs[-1] if jobs else None
-    begun = job is not None and any(run.job == job.id and run.start_head is not None for run in tx.list_runs(task=task.row))
-    return job, begun
-
-
-def _budget_changed(tx: Tx, context: Context, task: Task, command: ChangeBudget) -> Decided:
-    job, begun = _newest_job(tx, task)
-    active = tx.active_job(task.row) is not None
-    last = tx.latest_verdict(task.row, task.stage) if task.park is not None else None
-    purse = money.load_purse(tx, context.limits, task)
-    return decide_budget.changed(context, task, command, purse, active=active, last=last, job=job, begun=begun)
-
-
-def _sent_back(tx: Tx, context: Context, task: Task, command: SendBack) -> Decided:
-    return decide_control.sent_back(context, task, command, landing=_is_landing(tx, task))
-
-
-def _triggered(tx: Tx, context: Context, task: Task, trigger: TriggerSet) -> Decided:
-    """Handle a board trigger once: its activity entries are marked in the same transaction."""
-    for row in trigger.inbox:
-        tx.mark_inbox(row, RowState.DONE)
-    if not tx.unhandled(task.project, trigger.entries):
-        return Decided(task=task)
-    tx.mark_handled(task.project, trigger.entries, context.now)
-    active = tx.active_job(task.row) is not None
-    landing, freeze = _is_landing(tx, task), tx.load_repo(task.project).freeze
-    deploy, queued = newest_deploy(tx, task)
-    return decide_person.triggered(
-        context, task, trigger, active=active, landing=landing, freeze=freeze, deploy=deploy, queued=queued
     )

@@ -17,6 +17,8 @@ MAX_LINE = 4_000_000
 LOG_TAIL = 64_000
 """The end of a log that had to be cut is kept all the same: the result and the error are there."""
 _CHUNK = 65_536
+_PIPE_MAX = 1 << 20
+"""As large as the kernel lets anybody make a pipe."""
 
 
 @final
@@ -113,14 +115,28 @@ class Lines:
         self._reader.feed(line.removesuffix(b"\r"))
 
 
-async def pump(fd: int, sink: Callable[[bytes], None]) -> None:
-    """Hand on everything that can be read from *fd* (non-blocking) until its end."""
+async def pump(fd: int, sink: Callable[[bytes], None], before: Callable[[], None] | None = None) -> None:
+    """Hand on everything that can be read from *fd* (non-blocking) until its end; *before* is called in front of each piece."""
     while True:
         await anyio.wait_readable(fd)
+        if before is not None:
+            before()
         try:
             chunk = os.read(fd, _CHUNK)
         except BlockingIOError:
             continue
+        if not chunk:
+            return
+        sink(chunk)
+
+
+def drain(fd: int, sink: Callable[[bytes], None]) -> None:
+    """Hand on what waits in the pipe *fd* (non-blocking) now, and no more than a pipe holds."""
+    for _ in range(_PIPE_MAX // _CHUNK):
+        try:
+            chunk = os.read(fd, _CHUNK)
+        except BlockingIOError:
+            return
         if not chunk:
             return
         sink(chunk)

@@ -27,13 +27,14 @@ import sys
 from collections.abc import Iterable
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import final
 
 import anyio
 
 from orch.adapters import orphans, shim
-from orch.adapters.output import MAX_LINE, Lines, RunLog, Tail, pump
+from orch.adapters.output import MAX_LINE, Lines, RunLog, Tail, drain, pump
 from orch.adapters.sandbox import Sandbox
 from orch.core.errors import AgentError
 from orch.core.model import Survivor
@@ -246,15 +247,23 @@ class ProcessTree:
 
         assert tree.process.stdout is not None
         assert tree.process.stderr is not None
+        out, err = tree.process.stdout.fileno(), tree.process.stderr.fileno()
         bound = tree.started + tree.spec.run_timeout_s + tree.spec.grace_s + _REPORT_S + _FORCE_S + _DRAIN_S
         scopes = [anyio.CancelScope(shield=True, deadline=bound) for _ in range(3)]
 
-        async def drain(scope: anyio.CancelScope, fd: int, stdout: bool) -> None:
+        def hear(chunk: bytes) -> None:
+            take_stdout(said.feed(chunk))
+
+        def hear_complaint(chunk: bytes) -> None:
+            take_stderr(complained.feed(chunk))
+
+        async def hear_all(scope: anyio.CancelScope, *, stdout: bool) -> None:
+            """Read one of both outputs; what was said before a complaint stands before it."""
             with scope:
                 if stdout:
-                    await pump(fd, lambda chunk: take_stdout(said.feed(chunk)))
+                    await pump(out, hear)
                 else:
-                    await pump(fd, lambda chunk: take_stderr(complained.feed(chunk)))
+                    await pump(err, hear_complaint, before=partial(drain, out, hear))
 
         async def await_exit(scope: anyio.CancelScope) -> None:
             with scope:
@@ -263,8 +272,8 @@ class ProcessTree:
                 tree.changed.set()
 
         async with anyio.create_task_group() as group:
-            group.start_soon(drain, scopes[0], tree.process.stdout.fileno(), True)
-            group.start_soon(drain, scopes[1], tree.process.stderr.fileno(), False)
+            group.start_soon(partial(hear_all, scopes[0], stdout=True))
+            group.start_soon(partial(hear_all, scopes[1], stdout=False))
             group.start_soon(await_exit, scopes[2])
             try:
                 ending = await self._watch(tree)

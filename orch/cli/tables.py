@@ -22,7 +22,7 @@ WIDTH_PIPED = 160
 WIDTH_FULL = 130
 """From so many columns on all that is known of a task stands in one line."""
 
-_COLOURS = {
+COLOURS = {
     "blocked": "red",
     "needs_input": "yellow",
     "in_review": "yellow",
@@ -30,6 +30,7 @@ _COLOURS = {
     "done": "green",
     "cancelled": "dim",
 }
+"""Of a task's status, wherever a terminal shows it."""
 
 
 def console() -> Console:
@@ -85,7 +86,7 @@ def task_table(tasks: Iterable[Mapping[str, Any]]) -> Table:
             Text(plain(task.get("title"), 120)),
             Text(plain(task.get("project"))),
             Text(plain(task.get("stage"))),
-            Text(status, style=_COLOURS.get(status, "")),
+            Text(status, style=COLOURS.get(status, "")),
             Text(waits),
             plain(task.get("runs")),
             tokens(task.get("tokens_in")),
@@ -116,7 +117,7 @@ def narrow_tasks(tasks: list[Mapping[str, Any]], width: int) -> RenderableType:
     for name, task in zip(names, tasks, strict=True):
         status = plain(task.get("status"))
         told = plain(task.get("title"), 120), plain(task.get("stage")), status, plain(task.get("runs"))
-        rows.append(row(name, *told, dollars(task.get("cost_usd")), colour=_COLOURS.get(status, "")))
+        rows.append(row(name, *told, dollars(task.get("cost_usd")), colour=COLOURS.get(status, "")))
         if waits := plain(task.get("waiting")):
             rows.append(Padding(Text(waits, style="dim", overflow="fold"), (0, 0, 0, first)))
     return Group(*rows)

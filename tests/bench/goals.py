@@ -58,6 +58,7 @@ GOALS = (
         of="acknowledgement at 100/s open loop, ms",
         at_most=50,
     ),
+    Goal(bench="webhooks", row="the same under siege.*p99", measure="value", of="acknowledgement under siege, ms", at_most=50),
     Goal(bench="line", row="event to agent started, p99", measure="value", of="event → agent's process, ms", at_most=50),
     Goal(
         bench="line",

@@ -184,7 +184,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="window off: a STOP of any but the first member does not wait for the landing",
         keeps="G6",
-        file="actors/task.py",
+        file="actors/decisions.py",
         old="    return task.row in landing_members(tx.open_intents(task.project))\n",
         new="    return any(intent.task == task.row for intent in tx.open_intents(task.project))\n",
         tests=("tests/actors/test_train_stop.py",),

@@ -402,8 +402,8 @@ class GitMirror:
         if not self.path.exists():
             return 0
         await self.ensure()
-        keep = {*kept, self._kept} if self._kept is not None else kept
-        count = await retention.drop_refs(self.git, self.path, gone, kept=[sha for sha in keep if sha is not None])
+        keep = kept if self._kept is None else [*kept, self._kept]
+        count = await retention.drop_refs(self.git, self.path, gone, kept=keep)
         await retention.pack(self.git, self.path, days)
         return count
 

@@ -11,7 +11,7 @@ from rich.console import RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from orch.cli.tables import dollars, plain, tokens
+from orch.cli.tables import COLOURS, dollars, plain, tokens
 from orch.cli.watch.cells import cell, grid, line, window
 from orch.cli.watch.state import ENDED, LiveState, Row, View
 from orch.core.ids import Sha
@@ -19,14 +19,6 @@ from orch.core.render.figures import render_duration, short_sha
 
 ASKS = {"approval": "approve", "input": "answer", "confirm": "confirm", "merge": "merge"}
 """What a task waits for that only a person can give."""
-COLOURS = {
-    "blocked": "red",
-    "needs_input": "yellow",
-    "in_review": "yellow",
-    "awaiting_deploy": "yellow",
-    "done": "green",
-    "cancelled": "dim",
-}
 REASON_ROOM = 5
 """From so many rows on the reason has two of them."""
 WIDE = 110

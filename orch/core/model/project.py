@@ -129,8 +129,9 @@ class Limits:
     min_free_disk_mb: int = 200
     task_deps_enabled: bool = True
     task_deps_from_board: bool = False
-    deps_block_on_cancelled: bool = False
     """Whether a board's own relations count as dependencies, beside those that were declared here."""
+    deps_block_on_cancelled: bool = False
+    """Whether a cancelled dependency parks who waits for it, instead of releasing it with a word."""
     serial_gate: frozenset[ProjectName] = frozenset()
     """The projects whose tasks enter analysis one after the other."""
     stop_status_enabled: bool = True

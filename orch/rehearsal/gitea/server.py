@@ -12,8 +12,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
-from anyio.abc import TaskGroup
 from quart import Quart, Response, request
 
 from orch.rehearsal.faults import Faults
@@ -27,7 +25,7 @@ from orch.rehearsal.gitea.repo_api import file_routes, protection_routes
 from orch.rehearsal.gitea.repository import BareRepository
 from orch.rehearsal.gitea.state import ALL_SCOPES, Repo, State, Token, User
 from orch.rehearsal.gitea.webhooks import Order, Target, Webhooks
-from orch.web.server import Listener, bind_socket, serve, url_of
+from orch.rehearsal.listening import Listening
 
 REPO = "team/shop"
 BOT = "bot"
@@ -67,53 +65,32 @@ class FakeGitea:
         self.state = State(self.faults.wrote, self._tell)
         self.token = ""
         self.url = ""
-        self._listener: Listener | None = None
-        self._group: TaskGroup | None = None
-        self._shutdown = anyio.Event()
-        self._stopped = anyio.Event()
+        self._listening: Listening
 
     # ------------------------------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Self:
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        self._listener = bind_socket("127.0.0.1", 0)
-        self.url = url_of(self._listener)
-        self._app = self._make_app()
+        self._listening = await Listening(grace_s=GRACE_S).__aenter__()
+        self.url = self._listening.url
         self.answers = Answers(self.url, self.state.users, old=self.old)
         for login in ("anna", BOT, "dev", "guest"):
             self.add_user(login)
         self.add_repo(REPO)
         self.token = self.make_token(BOT)
-        self._serve(self._listener)
-        self._group.start_soon(self.hooks.run)
+        self._listening.serve(self._make_app())
+        self._listening.group.start_soon(self.hooks.run)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._group is not None
-        await self.go_down()
-        self._group.cancel_scope.cancel()
-        await self._group.__aexit__(kind, value, trace)
-
-    def _serve(self, listener: Listener) -> None:
-        assert self._group is not None
-        self._shutdown, self._stopped = anyio.Event(), anyio.Event()
-        self._group.start_soon(self._run, listener, self._shutdown, self._stopped)
-
-    async def _run(self, listener: Listener, shutdown: anyio.Event, stopped: anyio.Event) -> None:
-        try:
-            await serve(self._app, listener, shutdown=shutdown, hub_close=_nothing, grace_s=GRACE_S)
-        finally:
-            stopped.set()
+        await self._listening.__aexit__(kind, value, trace)
 
     async def go_down(self) -> None:
         """Stop listening: connections are refused until ``come_back``. What people do goes on."""
-        self._shutdown.set()
-        await self._stopped.wait()
+        await self._listening.go_down()
 
     async def come_back(self) -> None:
         """Listen again at the same address."""
-        self._serve(bind_socket("127.0.0.1", int(self.url.rpartition(":")[2])))
+        await self._listening.come_back()
 
     # ------------------------------------------------------------------------------------------ what is there
 

@@ -10,18 +10,16 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
-import anyio
-from anyio.abc import TaskGroup
 from quart import Quart, Response, g, request
 
 from orch.rehearsal.faults import Faults
+from orch.rehearsal.listening import Listening
 from orch.rehearsal.plane.access import Limit, Refused, bad_key
 from orch.rehearsal.plane.answers import Answers
 from orch.rehearsal.plane.api import PER_PAGE_MAX, plane_routes
 from orch.rehearsal.plane.person import Person
 from orch.rehearsal.plane.state import ADMIN, COLUMNS, GUEST, MEMBER, Project, State, Time, User
 from orch.rehearsal.plane.worker import Order, Webhook, Worker
-from orch.web.server import bind_socket, serve, url_of
 
 WORKSPACE = "acme"
 SECRET = "plane_wh_" + "5e" * 16
@@ -80,48 +78,27 @@ class FakePlane:
         self.project = self.state.add_project(*project, columns)
         self.key = self.state.new_key(self.bot)
         self.url = ""
-        self._group: TaskGroup | None = None
-        self._shutdown = anyio.Event()
-        self._stopped = anyio.Event()
+        self._listening: Listening
 
     # ------------------------------------------------------------------------------------------ life
 
     async def __aenter__(self) -> Self:
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        self._app = self._make_app()
-        self._serve(0)
-        self._group.start_soon(self.worker.run)
+        self._listening = await Listening(grace_s=GRACE_S).__aenter__()
+        self.url = self._listening.url
+        self._listening.serve(self._make_app())
+        self._listening.group.start_soon(self.worker.run)
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        assert self._group is not None
-        await self.go_down()
-        self._group.cancel_scope.cancel()
-        await self._group.__aexit__(kind, value, trace)
-
-    def _serve(self, port: int) -> None:
-        assert self._group is not None
-        listener = bind_socket("127.0.0.1", port)
-        self.url = url_of(listener)
-        self._shutdown, self._stopped = anyio.Event(), anyio.Event()
-
-        async def run(shutdown: anyio.Event, stopped: anyio.Event) -> None:
-            try:
-                await serve(self._app, listener, shutdown=shutdown, hub_close=_nothing, grace_s=GRACE_S)
-            finally:
-                stopped.set()
-
-        self._group.start_soon(run, self._shutdown, self._stopped)
+        await self._listening.__aexit__(kind, value, trace)
 
     async def go_down(self) -> None:
         """Stop listening: connections are refused until ``come_back``. What people do goes on."""
-        self._shutdown.set()
-        await self._stopped.wait()
+        await self._listening.go_down()
 
     async def come_back(self) -> None:
         """Listen again at the same address."""
-        self._serve(int(self.url.rpartition(":")[2]))
+        await self._listening.come_back()
 
     # ------------------------------------------------------------------------------------------ what is there
 
@@ -204,7 +181,3 @@ class FakePlane:
             partial = bool({"fields", "expand"} & request.args.keys())
             self.exchanges.append(Exchange(request.method, str(request.url_rule), response.status_code, told, partial))
         return response
-
-
-async def _nothing() -> None:
-    """No viewer is to be sent away."""

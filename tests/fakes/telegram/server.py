@@ -8,11 +8,9 @@ import time
 from types import TracebackType
 from typing import Self
 
-import anyio
-from anyio.abc import TaskGroup
 from quart import Quart, Response, request
 
-from orch.web.server import bind_socket, serve, url_of
+from orch.rehearsal.listening import Listening
 from tests.fakes.telegram.state import BotApi, Broken, Lost
 
 GRACE_S = 0.2
@@ -25,42 +23,23 @@ class FakeTelegram:
         self.api = BotApi(time.monotonic, chat=chat, limits=limits)
         self.paths: list[str] = []
         self.url = ""
-        self._group: TaskGroup
-        self._shutdown = anyio.Event()
-        self._stopped = anyio.Event()
+        self._listening: Listening
 
     async def __aenter__(self) -> Self:
-        self._group = anyio.create_task_group()
-        await self._group.__aenter__()
-        self._app = self._make_app()
-        self._serve(0)
+        self._listening = await Listening(grace_s=GRACE_S).__aenter__()
+        self.url = self._listening.url
+        self._listening.serve(self._make_app())
         return self
 
     async def __aexit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
-        await self.go_down()
-        self._group.cancel_scope.cancel()
-        await self._group.__aexit__(kind, value, trace)
-
-    def _serve(self, port: int) -> None:
-        listener = bind_socket("127.0.0.1", port)
-        self.url = url_of(listener)
-        self._shutdown, self._stopped = anyio.Event(), anyio.Event()
-
-        async def run(shutdown: anyio.Event, stopped: anyio.Event) -> None:
-            try:
-                await serve(self._app, listener, shutdown=shutdown, hub_close=_nothing, grace_s=GRACE_S)
-            finally:
-                stopped.set()
-
-        self._group.start_soon(run, self._shutdown, self._stopped)
+        await self._listening.__aexit__(kind, value, trace)
 
     async def go_down(self) -> None:
         """Stop listening: connections are refused until ``come_back``."""
-        self._shutdown.set()
-        await self._stopped.wait()
+        await self._listening.go_down()
 
     async def come_back(self) -> None:
-        self._serve(int(self.url.rpartition(":")[2]))
+        await self._listening.come_back()
 
     def _make_app(self) -> Quart:
         app = Quart("fake-telegram")
@@ -82,7 +61,3 @@ class FakeTelegram:
 
 def _json(status: int, body: object, headers: dict[str, str]) -> Response:
     return Response(json.dumps(body), status, {"Content-Type": "application/json", **headers})
-
-
-async def _nothing() -> None:
-    """No viewer is to be sent away."""

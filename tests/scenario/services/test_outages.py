@@ -47,7 +47,7 @@ async def test_R4_a_webhook_that_plane_switched_off_is_noticed_and_the_line_goes
         seen = await until_polls(person, lambda it: bool(it["found"]))
         ripe = anyio.current_time() + 1.0  # from then on a hook is late
         before = await until_polls(person, lambda _: anyio.current_time() >= ripe)
-        after = await until_polls(person, lambda it: it["hook_dead"] or it["polls"] > before["polls"] + 6)
+        after = await until_polls(person, lambda it: it["hook_dead"] or it["polls"] > before["polls"] + 2)
         assert after["hook_dead"], (seen, before, after)
         world.carol.move(issue, "Approved")
         await world.until_column(issue, "Done", within_s=PATIENCE_S)
