@@ -3,7 +3,6 @@
 Owns: what is looked at of the daemon's process and its data directory. Rule: figures are the kernel's and the disk's.
 """
 
-import time
 from pathlib import Path
 
 import anyio
@@ -13,6 +12,7 @@ from tests.scenario.soak.samples import Bound, Sample
 from tests.scenario.story import Person, Story
 
 BATCH = 4
+PATIENCE_S = 60.0
 BOUNDS = (
     Bound(figure="files", per_task=0.0, floor=4),
     Bound(figure="sockets", per_task=0.0, floor=60),
@@ -26,7 +26,6 @@ BOUNDS = (
 def _sample(pid: int, data: Path, tasks: int) -> Sample:
     daemon = psutil.Process(pid)
     kinds = _descriptors(pid)
-    copies = [path for folder in ("tasks", "projects/demo/mirror.git.checkouts") for path in (data / folder).glob("*")]
     return Sample(
         tasks=tasks,
         figures={
@@ -34,7 +33,7 @@ def _sample(pid: int, data: Path, tasks: int) -> Sample:
             "sockets": sum(kind.startswith("socket:") for kind in kinds),
             "threads": daemon.num_threads(),
             "processes": len(daemon.children(recursive=True)),
-            "working copies": len(copies),
+            "working copies": len(_copies(data)),
             "memory, KiB": daemon.memory_info().rss / 1024,
         },
     )
@@ -51,7 +50,8 @@ async def soak(folder: Path, tasks: int) -> list[Sample]:
                 await person.approve(name)
             for name in names:
                 await person.until_stage(name, "done", within_s=300)
-            await _rest(person, story.data)
+            await _rest(person)
+            await _cleared(process.pid, story.data)
             samples.append(_sample(process.pid, story.data, first + BATCH))
     return samples
 
@@ -67,14 +67,26 @@ def _descriptors(pid: int) -> list[str]:
     return kinds
 
 
-async def _rest(person: Person, data: Path) -> None:
-    """Wait until nothing is left to do: no run, no write to the world, no landing, no working copy to be removed."""
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        queue = await person.get("/queue")
-        if not (
-            queue["outbox"]["pending"] or queue["agents"]["running"] or queue["agents"]["commands"] or queue["merge"]["landing"]
-        ):
-            return
-        await anyio.sleep(0.05)
-    raise AssertionError("the daemon did not come to rest")
+def _copies(data: Path) -> list[Path]:
+    return [path for folder in ("tasks", "projects/demo/mirror.git.checkouts") for path in (data / folder).glob("*")]
+
+
+async def _rest(person: Person) -> None:
+    """Wait until nothing is left to do: no run, no write to the world, no landing."""
+    with anyio.fail_after(PATIENCE_S):
+        while True:
+            queue = await person.get("/queue")
+            agents = queue["agents"]
+            if not (queue["outbox"]["pending"] or agents["running"] or agents["commands"] or queue["merge"]["landing"]):
+                return
+            await anyio.sleep(0.05)
+
+
+async def _cleared(pid: int, data: Path) -> None:
+    """Give the clearing away that follows a task's end its time; what is still there then is left for the sample to tell."""
+    daemon = psutil.Process(pid)
+    with anyio.move_on_after(PATIENCE_S):
+        while True:
+            if not (_copies(data) or daemon.children(recursive=True)):
+                return
+            await anyio.sleep(0.05)
