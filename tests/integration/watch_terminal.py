@@ -81,12 +81,20 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def ended(self) -> int:
-        """Read to the end and return the exit code."""
+        """Read to the end and return the exit code. A terminal that nobody reads is soon full, and its program waits to write on."""
+        async with anyio.create_task_group() as reading:
+            reading.start_soon(self._read_on)
+            code = await anyio.to_thread.run_sync(lambda: self.process.wait(WITHIN_S))
+            reading.cancel_scope.cancel()
         os.set_blocking(self.master, False)
-        code = await anyio.to_thread.run_sync(lambda: self.process.wait(WITHIN_S))
         while self._take():
             pass
         return code
+
+    async def _read_on(self) -> None:
+        while True:
+            await anyio.wait_readable(self.master)
+            self._take()
 
     def is_clean(self) -> bool:
         """Say whether shell, screen, cursor and modes are as they were before."""
