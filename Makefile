@@ -5,18 +5,21 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 WORKERS ?= 2
-TESTS ?= tests --ignore=tests/scenario/crash
+# What draws fates or kills daemons by the dozen: a bounded share of each, told beside the others (make slow).
+SLOW := $(addprefix tests/scenario/,chaos sim soak crash)
+TESTS ?= tests $(addprefix --ignore=,$(SLOW))
 
 CRASHES ?= 1000
 SEEDS ?= 1000
 TASKS_SOAKED ?= 2000
 REAL_SOAKED ?= 60
 
-.PHONY: screenshots help demo test check bench performance reliability bench-train crash chaos sim soak mutants docs install clean
+.PHONY: screenshots help demo test slow check bench performance reliability bench-train crash chaos sim soak mutants docs install clean
 
 help:
 	@echo "make demo   run the whole line on a small sample repository, and prove the result"
-	@echo "make test   run every test but the crashes (TESTS=path for some of them, TESTS=tests/scenario/crash for those)"
+	@echo "make test   run every test but the slow ones (TESTS=path for some of them)"
+	@echo "make slow   run the bounded shares of chaos, sim, soak and crash: a quarter of an hour"
 	@echo "make check  lint, format, types, layers"
 	@echo "make bench  run every benchmark and print its figures"
 	@echo "make performance  the same, and write docs/performance.md anew"
@@ -35,6 +38,9 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	@$(BIN)/python -m pytest -n $(WORKERS) --dist loadscope $(TESTS)
+
+slow:
+	@$(MAKE) --no-print-directory test TESTS="$(SLOW)"
 
 check: $(STAMP)
 	$(BIN)/ruff check .

@@ -81,7 +81,7 @@ class Terminal:
         fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
 
     async def ended(self) -> int:
-        """Read to the end and return the exit code. A terminal that nobody reads is soon full, and its program waits to write on."""
+        """Read to the end and return the exit code: a terminal that nobody reads is soon full, and its program waits to write."""
         async with anyio.create_task_group() as reading:
             reading.start_soon(self._read_on)
             code = await anyio.to_thread.run_sync(lambda: self.process.wait(WITHIN_S))
