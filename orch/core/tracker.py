@@ -7,12 +7,12 @@ Rule: pure; the board's words pass through ``plain``. Nothing in it ages while n
 began.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from orch.core.accounting import LineState, StageLine, Totals, stage_lines, totals
 from orch.core.chat_text import ChatText, Line, Piece, Style, fit, line
-from orch.core.model import Task, Usage
+from orch.core.model import Task, Transition, Usage
 from orch.core.render.catalogue import say
 from orch.core.render.figures import render_cost, render_duration, render_tokens, short_sha, tokens_cached, tokens_in
 from orch.core.render.quote import plain
@@ -61,7 +61,7 @@ def tracker_text(facts: TaskFacts, now: datetime, language: str) -> ChatText:
         lines.append(line(say(language, "chat.human", duration=render_duration(added.human_s))))
     lines.append(_totals(added, len(facts.runs), language))
     if is_terminal(task.stage):
-        lines += [(), *_finish(task, added, language)]
+        lines += [(), *_finish(facts, added, language)]
     return fit(lines)
 
 
@@ -101,7 +101,8 @@ def _totals(added: Totals, runs: int, language: str) -> Line:
     return line(told)
 
 
-def _finish(task: Task, added: Totals, language: str) -> list[Line]:
+def _finish(facts: TaskFacts, added: Totals, language: str) -> list[Line]:
+    task = facts.task
     times = say(
         language,
         f"chat.finish.{task.stage}",
@@ -109,6 +110,12 @@ def _finish(task: Task, added: Totals, language: str) -> list[Line]:
         agents=render_duration(added.agents_s),
         human=render_duration(added.human_s),
     )
-    where = [f"PR #{task.pr_number}"] if task.pr_number is not None else []
-    sha: tuple[Piece | str, ...] = (" · " if where else "", Piece(short_sha(task.landed), Style.CODE)) if task.landed else ()
-    return [line(Piece(times, Style.BOLD)), line(" · ".join(where), *sha)]
+    pull = "" if task.pr_number is None else f"PR #{task.pr_number}"
+    sha: tuple[Piece | str, ...] = (" · " if pull else "", Piece(short_sha(task.landed), Style.CODE)) if task.landed else ()
+    return [line(Piece(times, Style.BOLD)), line(Piece(pull, url=pull_request_url(facts.history)), *sha)]
+
+
+def pull_request_url(history: Sequence[Transition]) -> str:
+    """Return the address that the forge gave when it opened the task's newest pull request; empty where it gave none."""
+    noted = next((each.detail for each in reversed(history) if each.cause == "pull-request"), "")
+    return noted.partition(" ")[2]

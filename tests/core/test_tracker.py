@@ -87,6 +87,18 @@ def test_the_end_says_how_long_it_took_whom_and_where_it_is() -> None:
     assert not is_moving(replace(stopped, task=replace(stopped.task, stage=Stage.CANCELLED)))
 
 
+def test_the_end_links_to_the_pull_request_that_was_merged() -> None:
+    done = developing(stage=Stage.DONE, awaiting=Awaiting.NOTHING, finished_at=later(1200), pr_number=5, landed=sha("d"))
+    opened = [
+        make_transition(done.task, cause="pull-request", detail=f"#{number} https://git.example/acme/shop/pulls/{number}")
+        for number in (4, 5)
+    ]
+    html = tracker_text(replace(done, history=(*done.history, *opened)), later(9_999), "en").html()
+    assert '<a href="https://git.example/acme/shop/pulls/5">PR #5</a> · ' in html
+    without = replace(done, history=(*done.history, make_transition(done.task, cause="pull-request", detail="#5")))
+    assert "PR #5 · " in tracker_text(without, later(9_999), "en").html()
+
+
 def test_a_parked_task_says_why() -> None:
     parked = developing(park=make_park(ParkReason.RETRIES_EXHAUSTED))
     text = tracker_text(parked, later(820), "en").plain()
