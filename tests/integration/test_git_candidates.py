@@ -1,13 +1,15 @@
 """Candidates of real git: every land style against clean, conflicting, merge-holding and already contained branches."""
 
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
 from orch.adapters.git import Git, GitMirror
 from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.model import Candidate, LandStyle
-from orch.ports.git import CandidateMember, ChainSpec, LeftOut
+from orch.ports.git import BuiltChain, CandidateMember, ChainSpec, LeftOut
 from tests.gitrepo import Repo, make_repo, remote_of
 
 STYLES = list(LandStyle)
@@ -321,3 +323,38 @@ async def test_what_was_built_and_removed_since_is_built_again(bench: Bench) -> 
     assert not bench.inside.has(f"{made.sha}^{{commit}}")
     assert await bench.built(LandStyle.SQUASH, head) == made
     assert bench.inside.has(f"{made.sha}^{{commit}}")
+
+
+async def test_a_head_that_comes_later_is_no_broken_one_any_more(bench: Bench) -> None:
+    """The chain is built ahead of the fetch that may bring the head."""
+    base = await bench.mirror.fetch()
+    head = bench.branch("feature/x", {"x": "1"})
+    missing = await bench.mirror.build_candidate(base, members_of(head), LandStyle.REBASE)
+    assert isinstance(missing, LeftOut)
+    assert missing.broken
+    assert isinstance(await bench.built(LandStyle.REBASE, head), Candidate)
+
+
+async def test_a_chain_that_is_asked_for_twice_at_once_is_built_once(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    head = bench.branch("feature/x", {"x": "1"})
+    bench.repo.commit({"main": "1"}, "main moved")
+    spec = ChainSpec(base=await bench.mirror.fetch(), members=members_of(head), style=LandStyle.REBASE)
+    started: list[object] = []
+    run = Git.run
+
+    async def counted(self: Git, *args: Any, **named: Any) -> Any:
+        started.append(args[1])
+        return await run(self, *args, **named)
+
+    monkeypatch.setattr(Git, "run", counted)
+    built: list[BuiltChain] = []
+
+    async def build() -> None:
+        built.append(await bench.mirror.build_chain(spec))
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(build)
+        group.start_soon(build)
+    assert built[0] == built[1]
+    assert started.count("merge-tree") == 1
+    assert "update-ref" not in started

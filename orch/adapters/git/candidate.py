@@ -16,12 +16,14 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import final
 
 from orch.adapters.git.merging import Clash, Merger
 from orch.adapters.git.objects import Commit, ident_line, parse_commit, read_objects, write_commit
 from orch.adapters.git.runner import YES_OR_NO, Git
+from orch.adapters.git.together import side_by_side
 from orch.core.errors import PermanentError, StoreError
 from orch.core.ids import Sha, parse_sha
 from orch.core.model import LandStyle, Member
@@ -73,7 +75,7 @@ class ChainBuilder:
     async def build(self, spec: ChainSpec) -> BuiltChain:
         """Put the members onto the base one after the other; one that clashes is left out, and is said to clash with whom."""
         if self._base is None or self._base.sha != spec.base:
-            self._base = await self._tip(spec.base)
+            self._base = self._made(spec.base) or await self._tip(spec.base)
         base = self._base
         tips, left_out = [base], []
         links: list[Link] = []
@@ -88,6 +90,10 @@ class ChainBuilder:
                 left_out.append(await self._leave_out(spec, tips, links, member, step))
         chain = Chain(base=base.sha, base_tree=base.tree, links=tuple(links))
         return BuiltChain(chain=chain, left_out=tuple(left_out))
+
+    def _made(self, sha: Sha) -> Tip | None:
+        """Return *sha* where it is a step of ours: after a landing the base is one."""
+        return next((step for step in reversed(self._steps.values()) if isinstance(step, Tip) and step.sha == sha), None)
 
     async def _tip(self, sha: Sha) -> Tip:
         commit = (await self._commits([sha]))[0]
@@ -120,7 +126,10 @@ class ChainBuilder:
         key = (tip.sha, member.head, member.message, spec.style, spec.as_is)
         found = self._steps.get(key)
         if found is None:
-            found = self._steps[key] = await self._make_step(spec, tip, member)
+            found = await self._make_step(spec, tip, member)
+            if isinstance(found, Broken):  # a head that is missing may come with the next fetch
+                return found
+            self._steps[key] = found
             if len(self._steps) > _REMEMBERED:
                 self._steps.popitem(last=False)
         self._steps.move_to_end(key)
@@ -163,11 +172,12 @@ class ChainBuilder:
             return await self._join(tip, member, merge=False)
         if not rows:
             return tip
-        commits = await self._commits([parse_sha(row[0]) for row in rows])
+        ids = [parse_sha(row[0]) for row in rows]
         if rows[0][1] == tip.sha:
-            head = commits[-1]
-            return tip if head.tree == tip.tree else Tip(sha=head.sha, tree=head.tree, at=head.committed_at)
-        trees = await self._merger.merge([(tip.sha, commit.sha) for commit in commits])
+            head = await self._tip(ids[-1])
+            return tip if head.tree == tip.tree else head
+        pairs = [(tip.sha, one) for one in ids]
+        commits, trees = await side_by_side(partial(self._commits, ids), partial(self._merger.merge, pairs))
         if isinstance(trees[-1], Clash):
             return await self._replay(tip, parse_sha(rows[0][1]), commits)
         if trees[-1] == tip.tree:

@@ -137,6 +137,11 @@ def write_commit(git_dir: Path, commit: Commit, committer: bytes) -> Sha:
     return parse_sha(digest.hexdigest())
 
 
+def is_loose(git_dir: Path, sha: Sha) -> bool:
+    """Say whether the object stands there in a file of its own, as what ``write_commit`` has just written does."""
+    return (git_dir / "objects" / sha[:2] / sha[2:]).is_file()
+
+
 def _store(objects: Path, name: str, raw: bytes) -> None:
     """Put a loose object at its place, whole or not at all."""
     place = objects / name[:2] / name[2:]

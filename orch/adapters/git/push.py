@@ -8,11 +8,13 @@ import re
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
-from typing import final
+from typing import assert_never, final
 
+from orch.adapters.git.pre_push import REFUSAL, VARIABLE, Onto
 from orch.adapters.git.runner import Git, Options, Ran, classify
 from orch.core.errors import StoreError, TransientError
 from orch.core.ids import Sha, parse_sha
+from orch.ports.git import Pushed, PushResult
 from orch.ports.services import GitRemote
 
 
@@ -48,13 +50,15 @@ _SERVER_SICK = re.compile(r"Internal Server (?:Connection )?Error|unable to cont
 _NOISE = re.compile(r"^remote:\s*$")
 
 
-async def push_ref(git: Git, git_dir: Path, remote: GitRemote, refspec: str, *, lease: str | None = None) -> PushAnswer:
-    """Push *refspec*; *lease* is the whole value of ``--force-with-lease``.
+async def push_ref(
+    git: Git, git_dir: Path, remote: GitRemote, refspec: str, *, lease: str | None = None, onto: Onto | None = None
+) -> PushAnswer:
+    """Push *refspec*; *lease* is the whole value of ``--force-with-lease``, *onto* holds a push without force to an old value.
 
     Raises TransientError when the remote was not reached or failed half-way, PermanentError when it does not know us.
     """
     options = [] if lease is None else [f"--force-with-lease={lease}"]
-    return await _push(git, git_dir, remote, options, [refspec])
+    return await _push(git, git_dir, remote, options, [refspec], onto)
 
 
 async def try_push(git: Git, git_dir: Path, remote: GitRemote, sha: Sha, ref: str) -> PushAnswer:
@@ -67,12 +71,17 @@ async def try_push(git: Git, git_dir: Path, remote: GitRemote, sha: Sha, ref: st
     return await _push(git, git_dir, remote, ["--atomic"], refspecs)
 
 
-async def _push(git: Git, git_dir: Path, remote: GitRemote, options: list[str], refspecs: list[str]) -> PushAnswer:
+async def _push(
+    git: Git, git_dir: Path, remote: GitRemote, options: list[str], refspecs: list[str], onto: Onto | None = None
+) -> PushAnswer:
     """Push and return the answer about the first of *refspecs*."""
-    args = ["push", "--porcelain", "--no-verify", "--no-follow-tags", "--no-recurse-submodules", "--no-signed", *options]
+    args = ["push", "--porcelain", "--no-follow-tags", "--no-recurse-submodules", "--no-signed", *options]
+    args.append("--no-verify" if onto is None else "--verify")
     if remote.receive_pack:
         args.append(f"--receive-pack={remote.receive_pack}")
-    ran = await git.run(git_dir, *args, "--", remote.url, *refspecs, options=Options(env=remote.env, any_code=True))
+    env = dict(remote.env) if onto is None else {**remote.env, VARIABLE: onto.base}
+    how = Options(env=env, any_code=True, hooks=None if onto is None else onto.hooks)
+    ran = await git.run(git_dir, *args, "--", remote.url, *refspecs, options=how)
     return _read_answer(ran, refspecs[0].rpartition(":")[2])
 
 
@@ -87,6 +96,8 @@ def _read_answer(ran: Ran, target: str) -> PushAnswer:
         return _refusal(reason, ran.err)
     if ran.code == 0:
         return PushAnswer(answer=Answer.TAKEN)
+    if ours := [line for line in ran.err.splitlines() if line.startswith(REFUSAL)]:
+        return PushAnswer(answer=Answer.BEHIND, detail=ours[0])
     error = classify("push", ran.err)
     if isinstance(error, StoreError) and "not a git repository" in ran.err:  # said by the other side
         raise TransientError("git", "push", str(error))
@@ -105,6 +116,19 @@ def _refusal(reason: str, err: str) -> PushAnswer:
     if (_PASSING.search(reason) and "fsck" not in err) or _SERVER_SICK.search(told):
         raise TransientError("git", "push", detail)
     return PushAnswer(answer=Answer.REFUSED, detail=detail)
+
+
+def name_refusal(answer: PushAnswer, tip: Sha | None) -> Pushed:
+    """Name a push that was not taken although the remote ref still is what was expected."""
+    match answer.answer:
+        case Answer.DIRTY:
+            return Pushed(result=PushResult.DIRTY, detail=answer.detail)
+        case Answer.REFUSED:
+            return Pushed(result=PushResult.REFUSED, detail=answer.detail)
+        case Answer.TAKEN | Answer.BEHIND | Answer.LOCKED:
+            raise TransientError("git", "push", f"{answer.detail}; the remote is at {tip or 'nothing'} again")
+        case _:
+            assert_never(answer.answer)
 
 
 def _tells(line: str) -> bool:

@@ -49,7 +49,7 @@ _SWITCHES: tuple[str, ...] = (
 )
 _INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _INHERITED_ANY_CASE = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
-_HARMLESS = ("GIT_INDEX_FILE", "GIT_AUTHOR_", "GIT_COMMITTER_")
+_HARMLESS = ("GIT_INDEX_FILE", "GIT_AUTHOR_", "GIT_COMMITTER_", "ORCH_EXPECTED")
 _TERM_GRACE_S = 2.0
 _ERR_CAP = 65_536
 _OUT_CAP = 128_000_000
@@ -91,6 +91,7 @@ class Identity:
 class Options:
     """How one call differs from the plain one. *ok* are exit codes that are answers, not failures.
 
+    *hooks* is a folder of the daemon's own hooks, which are off otherwise.
     *env* may hold credentials: its values never reach an error's text.
     """
 
@@ -100,6 +101,7 @@ class Options:
     ok: frozenset[int] = frozenset({0})
     timeout_s: float | None = None
     any_code: bool = False
+    hooks: Path | None = None
 
 
 @final
@@ -212,6 +214,8 @@ class Git:
         argv = [self._program]
         for switch in _SWITCHES:
             argv += ["-c", switch]
+        if options.hooks is not None:
+            argv += ["-c", f"core.hooksPath={options.hooks}"]
         if git_dir is not None:
             argv.append(f"--git-dir={git_dir}")
         if options.work_tree is not None:
