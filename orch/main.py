@@ -4,6 +4,7 @@ Owns: what each command is given. With ``orch.daemon`` it is the composition roo
 Rule: the daemon's own modules are loaded by the commands that run one; the others answer quickly.
 """
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Mapping
@@ -54,8 +55,18 @@ def serve(options: ServeOptions) -> int:
     if armed:
         logs.get_logger("start").warning("a failpoint is armed: the daemon will kill itself", name=armed)
     reread = partial(make_plan, options, os.environ) if options.config is not None else None
+    keep_what_is_loaded()
     anyio.run(partial(run_daemon, plan, announce=True, reread=reread))
     return 0
+
+
+def keep_what_is_loaded() -> None:
+    """Take what was made so far, modules above all, out of the garbage collector's sight: it lives as long as the process.
+
+    A full collection holds the event loop: 50 ms where it looks at all of it, one or two when a day's work is all there is.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def demo(options: DemoOptions) -> int:
@@ -132,9 +143,3 @@ def _demo_daemon(options: ServeOptions, work: Callable[[str], None]) -> None:
     anyio.run(beside)
     if failed:
         raise failed[0]
-
-
-def __getattr__(name: str):  # type: ignore[no-untyped-def]
-    import orch.daemon
-
-    return getattr(orch.daemon, name)

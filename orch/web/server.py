@@ -6,7 +6,8 @@ Desired properties: a port that is taken is said at once; a shutdown takes the g
 a stalled client is cut; connections are capped. Design: the server runs in a shielded scope that gets its deadline
 only at stop (cancelled without one it crashes on 3.11); a cancellation from outside counts as a stop. At stop the
 listener closes first, then viewers are sent away, requests in flight get a moment, then the listener shuts every
-connection that is left, which also ends the wait for them that has no bound on 3.12 and later.
+connection that is left, which also ends the wait for them that has no bound on 3.12 and later. A crowd that connects at once
+is let in a few at a time, between which whoever is in already is answered; the others wait in the kernel.
 Race we accept: a connection above the cap is closed without an answer.
 """
 
@@ -32,6 +33,10 @@ from orch.logs import get_logger
 DAEMON_FILE = "daemon.json"
 USER_TIMEOUT_MS = 8_000
 KEEP_ALIVE_S = 15
+ACCEPTS = 8
+"""How many connections are taken in one turn of the event loop: each costs a good half of a millisecond of it."""
+QUEUE = 1024
+"""How many connections the kernel keeps waiting; one that finds no room tries again a second later."""
 DRAIN_S = 3.0
 """How long requests in flight may take at shutdown before their connections are shut."""
 MESSAGE_MAX = 64 * 1024
@@ -60,8 +65,12 @@ class Listener(socket.socket):
         self.limit = limit
         self.live: set[Connection] = set()
 
+    def listen(self, backlog: int = QUEUE) -> None:
+        """Listen; the event loop, which calls this again, takes the queue to be as short as its turns."""
+        super().listen(max(backlog, QUEUE))
+
     def accept(self) -> tuple[socket.socket, Any]:
-        while True:
+        for _ in range(ACCEPTS):
             fd, address = self._accept()  # type: ignore[attr-defined]
             connection = Connection(self.family, self.type, self.proto, fileno=fd)
             if len(self.live) < self.limit:
@@ -69,6 +78,7 @@ class Listener(socket.socket):
                 self.live.add(connection)
                 return connection, address
             connection.close()
+        raise BlockingIOError  # more of them may wait, for the next turn
 
     def shut_connections(self) -> int:
         """Shut whatever is still connected, so that its owner sees the end; return how many there were."""
@@ -98,7 +108,7 @@ def bind_socket(host: str, port: int, *, limit: int | None = None) -> Listener:
         if hasattr(socket, "TCP_USER_TIMEOUT"):
             listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, USER_TIMEOUT_MS)
         listener.bind(address)
-        listener.listen(256)
+        listener.listen()
         listener.setblocking(False)
     except OSError as error:
         listener.close()
@@ -152,6 +162,7 @@ class _OwnSocket(Config):
 def _configure(listener: Listener, grace_s: float) -> Config:
     config = _OwnSocket()
     config.listener = listener
+    config.backlog = ACCEPTS
     config.accesslog = None
     config.errorlog = logging.getLogger("orch.web.server")
     config.keep_alive_timeout = KEEP_ALIVE_S

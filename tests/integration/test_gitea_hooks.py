@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orch.adapters.gitea import parse_hook, verify_signature
+from orch.adapters.hook_body import MANY
 from orch.core.model import CiState
 from orch.ports import ForgeEvent, ForgeEventKind
 from tests.builders import sha
@@ -89,9 +90,9 @@ def test_a_pull_request_tells_what_happened_to_it(action: str, kind: ForgeEventK
 
 def test_merged_is_told_from_closed() -> None:
     merged = pull("closed", merged=True, merge_commit_sha=sha("b"))
-    assert (merged.merged, merged.merge_sha) == (True, sha("b"))
+    assert merged.merged
     closed = pull("closed", merge_commit_sha=sha("b"))
-    assert (closed.merged, closed.merge_sha) == (False, None)
+    assert not closed.merged
 
 
 def test_a_deleted_head_is_known_by_its_label() -> None:
@@ -117,6 +118,24 @@ def test_comments_and_workflows_are_ignored() -> None:
 
 
 @pytest.mark.skipif(not CAPTURES.is_file(), reason="no captures of a real server (ORCH_TEST_CAPTURES)")
+def test_R8_a_body_with_many_values_tells_the_same() -> None:
+    ballast = {"commits": ["x"] * MANY}
+    push = {"ref": "refs/heads/feature/x", "before": sha("a"), "after": sha("b")}
+    assert told("push", **push, **ballast) == told("push", **push)
+    for event, body in (
+        ("create", {"ref": "x", "ref_type": "branch", "sha": sha("a")}),
+        ("delete", {"ref": "x", "ref_type": "branch"}),
+        ("status", {"sha": sha("a"), "context": "ci", "state": "success"}),
+    ):
+        assert told(event, **body, **ballast) == told(event, **body) != told("")
+    for plain, heavy in (
+        (pull("opened"), pull("opened", **ballast)),
+        (pull("closed", merged=True), pull("closed", merged=True, **ballast)),
+    ):
+        assert heavy == plain != told("")
+    assert pull("opened", head={"repo_id": 2}, **ballast) == told("")
+
+
 def test_captured_hooks_are_read() -> None:
     found = []
     for line in CAPTURES.read_text(encoding="utf-8").splitlines():

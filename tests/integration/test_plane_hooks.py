@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orch.adapters.hook_body import BODY_MAX, MANY, VALUES_MAX
 from orch.adapters.plane import HookKind, PlaneDoor, PlaneHook, Poison, parse_hook, verify_signature
-from orch.adapters.plane.hooks import BODY_MAX
 from orch.core.ids import IssueId, ProjectName, UserId
 from orch.ports import CardEvent
 
@@ -249,6 +249,9 @@ def test_headers_are_found_however_they_are_written(hall: Hall) -> None:
         b'{"data": ' + b"9" * 5_000 + b"}",
         b'{"event": "issue", "activity": {"new_value": ' + b"[" * 20_000 + b"]" * 20_000 + b"}}",
         b"{}" + b" " * BODY_MAX,
+        b'{"event": "issue", "data": [' + b"[]," * (VALUES_MAX // 2) + b"[]]}",
+        b'{"event": "issue", "data": [' + b"0," * VALUES_MAX + b"0]}",
+        b'{"event": "issue", "data": [' + b"{}," * (VALUES_MAX // 2) + b"{}]}",
     ],
 )
 def test_R8_poison_is_a_value_that_says_so(body: bytes) -> None:
@@ -273,6 +276,36 @@ def test_R8_strange_but_readable_bodies_are_read() -> None:
     )
     assert told(odd).issue == ISSUE
     assert told(v1(activity={"field": "\ud800\x00" * 100, "new_value": "\ud800"})).field.encode()
+
+
+BALLAST: dict[str, Any] = {"names": ["x"] * MANY}
+
+
+@pytest.mark.parametrize(
+    ("plain", "heavy"),
+    [
+        (v1(), v1(**BALLAST)),
+        (
+            v1("issue_comment", data={"issue": ISSUE, "project": PROJECT}),
+            v1("issue_comment", data={"issue": ISSUE, "project": PROJECT, **BALLAST}),
+        ),
+        (v2("workitem.updated", event_id=OTHER), v2("workitem.updated", event_id=OTHER, **BALLAST)),
+        (
+            v2("workitem.comment.created", event_id=OTHER, entity_id=None, data={"comment": {"issue": ISSUE}}),
+            v2("workitem.comment.created", event_id=OTHER, entity_id=None, data={"comment": {"issue": ISSUE}, **BALLAST}),
+        ),
+        (v1(data={"id": ISSUE, "project": 7}), v1(data={"id": ISSUE, "project": [*BALLAST["names"]]})),
+    ],
+    ids=["v1", "a comment", "v2", "a comment in v2", "a wrong kind"],
+)
+def test_R8_a_body_with_many_values_tells_the_same(plain: bytes, heavy: bytes) -> None:
+    assert told(heavy) == told(plain)
+
+
+def test_R8_a_body_with_many_values_that_is_no_hook_is_poison() -> None:
+    many = ",".join(BALLAST["names"]).encode()
+    for body in (b'{"a": [%b]}' % many, b'["x"%b]' % (b',"x"' * MANY), b'{"a": ' + b"[" * MANY + b"]" * MANY + b"}"):
+        assert isinstance(parse_hook(body), Poison)
 
 
 JSON = st.recursive(

@@ -1,6 +1,7 @@
 """Process trees, tried with real processes: what comes out, what is bounded, and that nothing ever stays alive."""
 
 import os
+import py_compile
 import signal
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from orch.core.errors import AgentError
 from orch.ports import ProcessSpec, SandboxSpec
 from tests.sandboxes import need_sandbox
 
+SHIM = Path(shim.__file__).read_text()
 IGNORING = "trap '' TERM; while :; do sleep 1; done"
 TREES = {
     "leader ignores TERM": IGNORING,
@@ -459,3 +461,23 @@ async def test_a_place_that_is_missing_is_named(
 ) -> None:
     with pytest.raises(AgentError, match=says):
         await processes.run(spec("true", **changes))
+
+
+async def test_the_shim_is_started_compiled_where_that_is_of_its_very_source(
+    tmp_path: Path, spec: Callable[..., ProcessSpec], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, tree = tmp_path / "shim.py", ProcessTree(namespace=namespace_of(tmp_path))
+    monkeypatch.setattr(shim, "__file__", str(source))
+
+    async def started() -> str:
+        reader = Reader()
+        end = await tree.run(replace(spec("tr '\\0' ' ' < /proc/$PPID/cmdline"), sandbox=None), reader)
+        assert end.exit_code == 0
+        return b"".join(reader.lines).decode().split(" ")[3]
+
+    source.write_text(SHIM)
+    assert await started() == str(source), "nothing is compiled yet"
+    compiled = py_compile.compile(str(source), doraise=True)
+    assert await started() == compiled
+    source.write_text(SHIM + "# another one")
+    assert await started() == str(source)

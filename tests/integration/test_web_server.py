@@ -1,18 +1,20 @@
 """The listening socket and the end of serving: early and clear errors, a quick stop whatever clients do."""
 
 import json
+import select
 import socket
 import time
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx  # noqa: TID251
 import pytest
 from wsproto.events import AcceptConnection, CloseConnection
 
 from orch.core.errors import ConfigError
-from orch.web.server import bind_socket, connection_limit, url_of, write_daemon_file
+from orch.web.server import ACCEPTS, bind_socket, connection_limit, url_of, write_daemon_file
 from tests.integration.test_web_live import viewing
 from tests.integration.web_world import TOKEN, World, running
 
@@ -63,6 +65,36 @@ def test_connections_above_the_cap_are_closed_and_counted_out() -> None:
             first.close()
             assert listener.live == set()
     assert 32 <= connection_limit() <= 2000
+
+
+def test_a_crowd_finds_room_in_the_queue_whatever_the_event_loop_asks_for() -> None:
+    with bind_socket("127.0.0.1", 0) as listener, ExitStack() as stack:
+        listener.listen(ACCEPTS)
+        for _ in range(50 * ACCEPTS):
+            stack.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+
+
+def test_a_crowd_above_the_cap_is_turned_away_a_few_at_a_time() -> None:
+    with bind_socket("127.0.0.1", 0, limit=0) as listener, ExitStack() as stack:
+        for _ in range(ACCEPTS + 1):
+            stack.enter_context(socket.create_connection(listener.getsockname(), timeout=5))
+        for others_wait in (True, False):
+            with pytest.raises(BlockingIOError):
+                listener.accept()
+            assert bool(select.select([listener], [], [], 0)[0]) is others_wait
+
+
+async def test_a_crowd_keeps_the_event_loop_no_longer_than_a_few_of_it_take(tmp_path: Path) -> None:
+    async with running(tmp_path) as world:
+        with ExitStack() as stack:
+            for _ in range(20 * ACCEPTS):  # they connect while the server has no turn
+                stack.enter_context(socket.create_connection(world.sock.getsockname(), timeout=5))
+            known, most = 0, 0
+            with anyio.fail_after(20):
+                while known < 20 * ACCEPTS:
+                    await anyio.lowlevel.checkpoint()
+                    most, known = max(most, len(world.sock.live) - known), len(world.sock.live)
+            assert 0 < most <= ACCEPTS
 
 
 def test_the_daemon_file_says_where_the_daemon_is(tmp_path: Path) -> None:

@@ -6,13 +6,13 @@ each tells the state at the time of sending.
 """
 
 import hmac
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import sha256
 from typing import Any
 
 from orch.adapters.gitea.wire import head_branch, is_of_repo, read_sha, read_state
+from orch.adapters.hook_body import HookBody
 from orch.ports import ForgeEvent, ForgeEventKind
 
 EVENT_HEADER = "X-Gitea-Event"
@@ -29,6 +29,16 @@ _PULL_KINDS = {
     "synchronized": ForgeEventKind.PULL_SYNCHRONIZED,
     "edited": ForgeEventKind.PULL_EDITED,
 }
+_SIDE = {"ref": str, "label": str, "sha": str, "repo_id": int}
+_BODY = HookBody(
+    {
+        **dict.fromkeys(("ref", "before", "after", "ref_type", "action", "sha", "state", "status", "context"), str),
+        "repository": {"full_name": str},
+        "sender": {"login": str},
+        "number": int,
+        "pull_request": {"number": int, "merged": bool, "head": _SIDE, "base": _SIDE},
+    }
+)
 _IGNORED = ForgeEvent(kind=ForgeEventKind.IGNORED)
 Table = Mapping[str, Any]
 
@@ -52,10 +62,8 @@ def verify_signature(secret: str, body: bytes, headers: Mapping[str, str]) -> bo
 def parse_hook(event: str, body: bytes) -> ForgeEvent:
     """Return what a hook tells; *event* is the ``X-Gitea-Event`` header. What is of no use, or unreadable, is IGNORED."""
     try:
-        read = json.loads(body)
+        read = _BODY.load(body)
     except (ValueError, RecursionError):
-        return _IGNORED
-    if not isinstance(read, dict):
         return _IGNORED
     parse = _PARSERS.get(event.strip().lower())
     told = _IGNORED if parse is None else parse(read)
@@ -96,15 +104,13 @@ def _pull_request(body: Table) -> ForgeEvent:
     number = _number(body.get("number")) or _number(pull.get("number"))
     if kind is None or number is None or not is_of_repo(head, base):
         return _IGNORED
-    merged = pull.get("merged") is True
     return ForgeEvent(
         kind=kind,
         number=number,
         branch=_safe(head_branch(head)),
         base=_text(base, "ref"),
         sha=_sha(head, "sha"),
-        merged=merged,
-        merge_sha=_sha(pull, "merge_commit_sha") if merged else None,
+        merged=pull.get("merged") is True,
     )
 
 
