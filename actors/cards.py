@@ -8,13 +8,14 @@ from actors.persist import Hints, apply, tell_world
 from orch.core.board_write import LOOK_S, LOOKS, look
 from orch.core.decide_card import CardNews, card_read
 from orch.core.decide_repo import Chosen, choose_trigger
-from orch.core.effects import Comment
+from orch.core.effects import Comment, SetStatus
 from orch.core.ids import IssueId, ProjectName
 from orch.core.messages import IssueRead
-from orch.core.model import Task
+from orch.core.model import RowState, Task
 from orch.core.render import render_unexplained
 from orch.core.stages import Role
 from orch.core.statuses import StatusMap
+from orch.core.task_facts import status_of
 from orch.core.turn import Context
 from orch.ports import Tx
 
@@ -48,6 +49,19 @@ def follow(tx: Tx, context: Context, live: Task, read: IssueRead, chosen: Chosen
     news = CardNews(issue=read.issue, chosen=chosen, states=states, history=tx.list_transitions(live.row))
     decided = card_read(context, live, news)
     return apply(tx, decided, at=context.now)[1] if decided.changed else None
+
+
+def put_right(tx: Tx, context: Context, ended: Task, read: IssueRead, states: StatusMap) -> Hints | None:
+    """Show how a task ended on a card that was away when that was to be written: we moved it last, to an earlier column."""
+    issue, status = read.issue, status_of(ended)
+    if issue is None or not read.activities or states.state_for(status) in (None, issue.state_id):
+        return None
+    last = read.activities[-1]
+    due = any(row.kind == SetStatus.__name__ for row in tx.list_outbox(state=RowState.PENDING, task=ended.row))
+    if due or not last.ours or last.target != issue.state_id:
+        return None
+    tell_world(tx, SetStatus(status=status), project=ended.project, task=ended.row, issue=issue.id, at=context.now)
+    return Hints(project=ended.project, outbox=True)
 
 
 def tell_unexplained(tx: Tx, context: Context, read: IssueRead, chosen: Chosen) -> Hints:

@@ -17,7 +17,7 @@ from functools import partial
 import anyio
 
 from actors.actor import Actor
-from actors.health import STORE
+from actors.health import STORE, train_component
 from actors.mailbox import Mailbox
 from actors.persist import tell_world
 from actors.retention import tidy
@@ -37,6 +37,7 @@ AGAIN_S = 3600.0
 TIDY_S = 3600.0
 """A trouble that came back within this time is not told of again."""
 ASK_S = 60.0
+ASK_AGAIN_S = 60.0
 _log = get_logger("caretaker")
 
 
@@ -53,6 +54,8 @@ class Caretaker(Actor[CaretakerMessage]):
         self._router = router
         self._told: dict[str, float] = {}
         self._asking: set[ProjectName] = set()
+        self._ask_again: dict[ProjectName, float] = {}
+        """When a repo that could not be reached is asked again at the earliest, on the monotonic clock."""
         self._tidied: float | None = None
         self._reminded: set[tuple[TaskRow, datetime]] = set()
         """What was written in this life: it need not be looked up again."""
@@ -188,7 +191,10 @@ class Caretaker(Actor[CaretakerMessage]):
         return [task for task, at in due if at is not None and at <= now and task.project in self._world.services]
 
     async def _ask_repos(self) -> None:
+        now = self._world.clock.monotonic()
         for project in {task.project for task in await self._due()} - self._asking:
+            if self._world.health.noticed(train_component(project)) or now < self._ask_again.get(project, now):
+                continue  # its train meets the same trouble and tries by itself: a service that is away is hardly asked
             self._asking.add(project)
             self.children.start_soon(partial(self._ask, project))
 
@@ -207,6 +213,7 @@ class Caretaker(Actor[CaretakerMessage]):
     async def _reached(self, reached: RepoReached) -> None:
         if reached.error:
             _log.warning("still not working", repo=reached.project, error=reached.error)
+            self._ask_again[reached.project] = self._world.clock.monotonic() + ASK_AGAIN_S
             return
         for task in await self._due():
             if task.project == reached.project:

@@ -39,12 +39,12 @@ from orch.core.effects import Comment, SetStatus
 from orch.core.errors import ExternalError, StoreError
 from orch.core.ids import InboxId, IssueId, TaskRow
 from orch.core.messages import Adopt, AdoptionRead, Answer, IssueChanged, IssueRead, IssueUnread, TriggerSet, Verb
-from orch.core.model import Activity, BoardIssue, NewTask, RowState, Target, Task
+from orch.core.model import Activity, BoardIssue, NewTask, Project, RowState, Target, Task
 from orch.core.render import render_qg0_failed, render_qg0_problem, render_trigger_useless
 from orch.core.retry import backoff
 from orch.core.stages import Role
 from orch.core.statuses import BoardState, Status
-from orch.core.views import status_of
+from orch.core.task_facts import status_of
 from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import Tx
@@ -237,6 +237,8 @@ class Entry:
                 shown = None if newest is None else status_of(newest)  # so that the same trigger can be set anew
                 return None, self._tell(tx, read.id, shown, text, chosen)
             case Nothing():
+                if live is None and newest is not None:
+                    told = cards.put_right(tx, context, newest, read, states)
                 return None, told
             case _:
                 assert_never(entry)
@@ -261,19 +263,7 @@ class Entry:
     def _make_task(self, tx: Tx, issue: BoardIssue, by: str) -> tuple[Task, Hints] | None:
         context = self._room.world.context(self._room.name)
         earlier = tx.newest_task(self._room.name, issue.id)
-        task = tx.insert_task(
-            NewTask(
-                project=self._room.name,
-                issue=issue.id,
-                prefix=self._room.project.prefix,
-                sequence=issue.sequence,
-                title=issue.title,
-                description=issue.text,
-                slug=issue.slug,
-                url=issue.url,
-                at=context.now,
-            )
-        )
+        task = tx.insert_task(task_from(issue, self._room.project, context.now))
         if task is None:
             return None
         hit("task.created")
@@ -331,6 +321,22 @@ def _seen(issue: BoardIssue | None, activities: Sequence[Activity]) -> set[str]:
     """Return the columns that a card stands in or was moved into, as far as the newest of its log says."""
     moved = {entry.target for entry in activities[-1:] if entry.target is not None}
     return moved | ({issue.state_id} if issue is not None and issue.state_id else set())
+
+
+def task_from(issue: BoardIssue, project: Project, at: datetime, *, exempt: bool = False) -> NewTask:
+    """Return the task that is to be made of a card."""
+    return NewTask(
+        project=project.name,
+        issue=issue.id,
+        prefix=project.prefix,
+        sequence=issue.sequence,
+        title=issue.title,
+        description=issue.text,
+        slug=issue.slug,
+        url=issue.url,
+        at=at,
+        exempt=exempt,
+    )
 
 
 def drop_signs(tx: Tx, earlier: Task) -> None:

@@ -21,6 +21,11 @@ T = TypeVar("T")
 STORE = "store"
 
 
+def train_component(project: ProjectName) -> str:
+    """Return the name under which a project's train puts its notice up."""
+    return f"train {project}"
+
+
 @final
 class Health:
     """See the module's docstring."""
@@ -55,6 +60,9 @@ class Health:
             self._notices[component] = text
         else:
             self._notices.pop(component, None)
+
+    def noticed(self, component: str) -> bool:
+        return component in self._notices
 
     @property
     def shortages(self) -> tuple[Shortage, ...]:

@@ -7,19 +7,21 @@ a task (``rulings``), what others did to the repo (``outside``).
 Desired properties: nothing that matters is remembered here, every round begins from the store and git; rounds are serial; a
 round too many changes nothing; an enqueue cancels no run whose base holds.
 Design: a hint wakes one child that holds rounds until nothing more follows. A round fetches, builds the chain (remembered
-steps cost nothing), asks the planner, and starts children: a check each, one landing at a time. Those write what they came to
-into the store and give a hint. While a landing is under way its members stay in the chain, so that what is tested behind them
-stays valid.
+steps cost nothing; those onto main as last seen are made during the fetch), asks the planner, and starts children: a check
+each, one landing at a time. Those write what they came to into the store and give a hint. While a landing is under way its
+members stay in the chain, so that what is tested behind them stays valid.
 Races we accept: what a round saw is old when it acts: a check for a member that has just left is cancelled by the next round,
 a landing checks everything again inside its transaction.
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import assert_never, final
 
 from actors.checks import RETRY_S, Checks
 from actors.component import Room
+from actors.health import train_component
 from actors.landing import decide_members, environment_now, land, resolve_intents
 from actors.outside import Outside
 from actors.persist import send_hints
@@ -51,7 +53,8 @@ from orch.failpoints import hit
 from orch.logs import get_logger
 from orch.ports import BuiltChain, CandidateMember, ChainSpec, LeftOut, Tx
 
-RETRY_MAX_S = 30.0
+RETRY_MAX_S = 75.0
+"""With a poll of the forge every minute beside it, a forge that is away is still asked less than once in 30 s."""
 SPIN_MAX = 50
 """After so many rounds in a row the next one waits a while: no bug of the plan may keep the processor busy."""
 _log = get_logger("landing")
@@ -98,6 +101,7 @@ class TrainShell:
         self._again = False
         self._hinted = True
         self._failures = 0
+        self._retrying = False
 
     @property
     def _slots(self) -> int:
@@ -112,7 +116,7 @@ class TrainShell:
 
     async def plan(self) -> None:
         self._again = True
-        if not self._going:
+        if not (self._going or self._retrying):  # what failed is tried again when it is due, not whenever something is heard
             self._going = True
             self._room.spawn(self._rounds)
 
@@ -136,11 +140,17 @@ class TrainShell:
         except (ExternalError, StoreError, LeaseLost) as error:
             self._failures += 1
             _log.warning("no round", repo=self._room.name, error=str(error), failures=self._failures)
-            self._room.world.health.notice(f"train {self._room.name}", str(error))
-            self._room.spawn(self._later, min(RETRY_MAX_S, RETRY_S * 2 ** min(self._failures - 1, 10)))
+            self._room.world.health.notice(train_component(self._room.name), str(error))
+            self._again, self._retrying = False, True
+            self._room.spawn(self._retry, min(RETRY_MAX_S, RETRY_S * 1.5 ** min(self._failures - 1, 10)))
         else:
             self._failures = 0
-            self._room.world.health.notice(f"train {self._room.name}", "")
+            self._room.world.health.notice(train_component(self._room.name), "")
+
+    async def _retry(self, seconds: float) -> None:
+        await self._room.world.clock.sleep(seconds)
+        self._retrying = False
+        self._room.mailbox.tell(LandingHint())
 
     async def _later(self, seconds: float) -> None:
         await self._room.world.clock.sleep(seconds)
@@ -181,8 +191,16 @@ class TrainShell:
         polls = hinted or self._room.world.limits.reconcile_enabled
         if not landing_here and not (polls and look.branches):
             return False
+        if landing_here:
+            self._room.spawn(self._build_ahead, look)
         base = await self._outside.look()
         return await self._plan(base) if landing_here else False
+
+    async def _build_ahead(self, look: Look) -> None:
+        """Build the chain on main as it was last seen while it is asked whether it moved; the round finds the steps made."""
+        if look.repo.main is not None:
+            with suppress(ExternalError, StoreError):  # the round meets it too
+                await self._build(look, look.repo.main, recall(look.row, self._slots))
 
     async def _stand_down(self, look: Look) -> None:
         """Nothing is to be landed: what is tested is needed by nobody, and nobody is held."""

@@ -8,7 +8,7 @@ from actors.caretaker import AGAIN_S, LOOK_S
 from actors.outbox import OutboxActor
 from actors.repo import RepoActor
 from actors.slots import ROOM_S
-from orch.core import decide_task, retry
+from orch.core import decide_run, retry
 from orch.core.errors import PermanentError, TransientError
 from orch.core.messages import AddDependency, CommandReport, CommandVerdict, CreateIssue, Decision, LandingHint, OutboxHint, Verb
 from orch.core.model import Awaiting, Outcome, ParkReason, RowState
@@ -188,10 +188,11 @@ async def test_while_the_repo_does_not_answer_it_stays_parked_and_nothing_is_run
         issue = await to_ci(it)
         await it.until_parked(issue)
         it.faults.fail_always("mirror.fetch", TransientError("git", "fetch", "no route to host"))
-        calls = len(it.commands.calls)
+        calls, looks = len(it.commands.calls), it.faults.calls["mirror.fetch"]
         await it.settle(3600)
         assert (await it.task(issue)).park is not None
         assert len(it.commands.calls) == calls
+        assert it.faults.calls["mirror.fetch"] - looks < 300, "each hint of the reconciler leaves tries of its own behind"
         it.faults.heal("mirror.fetch")
         await it.until_stage(issue, Stage.DONE, within_s=200)
 
@@ -269,14 +270,14 @@ async def test_G11_git_trouble_of_any_kind_is_waited_for_and_charged_to_nobody()
 async def test_G11_crashes_are_counted_by_kind_of_actor_and_a_sick_task_is_parked_and_told_of(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    real = decide_task.run_ended
+    real = decide_run.run_ended
 
     def buggy(context, task, *rest):  # type: ignore[no-untyped-def]
         if task.work_item == "DEMO-1":
             raise RuntimeError("a bug")
         return real(context, task, *rest)
 
-    monkeypatch.setattr(decide_task, "run_ended", buggy)
+    monkeypatch.setattr(decide_run, "run_ended", buggy)
     async with line(strict=False) as it:
         sick, well = await it.start("The sick one"), await it.start("The well one")
         task = await it.until_parked(sick)

@@ -144,6 +144,22 @@ async def test_a_card_of_the_local_board_that_is_archived_asks_and_a_card_that_i
         assert await it.column(name) == "done"
 
 
+async def test_a_card_that_was_away_when_its_task_ended_shows_the_end_once_it_is_back_and_then_is_left_to_people() -> None:
+    async with line() as it:
+        name = await at_review(it)
+        assert (await it.ask(ArchiveIssue(issue=name, by="anna"))).verb is Verb.DONE
+        await it.until_parked(name)
+        assert (await it.decide(name, Decision.STOP)).verb is Verb.DONE
+        await it.until_stage(name, Stage.CANCELLED)
+        await it.settle(60)
+        assert (await it.ask(ArchiveIssue(issue=name, by="anna", archived=False))).verb is Verb.DONE
+        await it.settle(60)
+        assert await it.column(name) == "cancelled"
+        await it.move(name, "backlog")
+        await it.settle(60)
+        assert await it.column(name) == "backlog", "where a person put it since"
+
+
 # ------------------------------------------------------------------------------------------------ branch and pull request
 
 

@@ -45,7 +45,7 @@ class Ground:
         self.projects = projects or (make_project(),)
         self.limits = limits or make_limits()
         self.clock = VirtualClock()
-        self.store = FaultyStore(InlineStore(clock=self.clock))
+        self.store = FaultyStore(self._make_store())
         self.faults = faults or Faults()
         self.repositories = {project.name: Repository({"README.md": "# Sample\n"}) for project in self.projects}
         self.mirrors = {name: FakeMirror(name, repository, self.faults) for name, repository in self.repositories.items()}
@@ -62,6 +62,9 @@ class Ground:
         self.processes = FakeProcesses(self.agent, self._workspace_of, self.faults)
         self.boards = {project.name: FaultyBoard(self.store, project, self.clock, self.faults) for project in self.projects}
         self._folder = tempfile.TemporaryDirectory(prefix="orch-line-")
+
+    def _make_store(self) -> InlineStore:
+        return InlineStore(clock=self.clock)
 
     def without(self, project: ProjectName) -> "Ground":
         """Return the same ground under a configuration that does not name *project* any more."""

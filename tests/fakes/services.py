@@ -155,6 +155,16 @@ class FaultyForge(LocalForge):
             self._faults.wrote("pull request", f"{pull.number} {branch}")
             return pull
 
+    async def fetch_statuses(self, sha: Sha) -> list[CommitStatus]:
+        async with self._faults.at("forge.fetch_statuses"):
+            return await super().fetch_statuses(sha)
+
+    async def list_pull_requests(
+        self, state: PullRequestState | None = None, *, since: datetime | None = None
+    ) -> list[PullRequest]:
+        async with self._faults.at("forge.list_pull_requests"):
+            return await super().list_pull_requests(state, since=since)
+
     async def edit_pull_request(
         self, number: int, *, title: str | None = None, body: str | None = None, state: PullRequestState | None = None
     ) -> PullRequest:

@@ -70,7 +70,12 @@ FAULTS = (
     Row(
         fault="board, forge or chat away, slow, refusing; a hook switched off; a key revoked",
         promise="shown, waited for, caught up; the line goes on",
-        tests=(f"{SCENARIO}/services", f"{ACTORS}/test_outbox.py", f"{INTEGRATION}/test_service_client.py"),
+        tests=(
+            f"{SCENARIO}/services",
+            f"{SCENARIO}/chaos/test_a_day_away.py",
+            f"{ACTORS}/test_outbox.py",
+            f"{INTEGRATION}/test_service_client.py",
+        ),
         proofs=("sim",),
     ),
     Row(

@@ -7,13 +7,18 @@ guarantee adds the world in which it does not hold.
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any, final
+from datetime import datetime
+from typing import Any, cast, final
 from unittest import mock
 
-from orch.core.ids import Sha
-from orch.core.messages import CommandReport, CommandVerdict
-from orch.core.model import Candidate, Limits
-from orch.ports import Pushed, PushResult
+from actors import decisions
+from actors.component import Room
+from orch.adapters.store import recover
+from orch.core.ids import RunId, Sha
+from orch.core.messages import CommandReport, CommandVerdict, RunEnded
+from orch.core.model import Candidate, Limits, Run, Task
+from orch.core.turn import Context, Decided
+from orch.ports import Pushed, PushResult, Tx
 from tests.fakes.git import FakeMirror, tree_of
 from tests.scenario.sim.agents import SimCommands, is_sound
 from tests.scenario.sim.fate import Event, Plan, make_plan
@@ -97,8 +102,51 @@ def _always_green(commands: SimCommands, sha: str) -> CommandReport:
     return CommandReport(verdict=CommandVerdict.GREEN, tail="", seconds=1.0, exit_code=0)
 
 
+class _NeverEnded:
+    """A transaction that knows of no run that it is over already."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._tx, name)
+
+    def load_run(self, run: RunId) -> Run | None:
+        found = self._tx.load_run(run)
+        return None if found is None else replace(found, outcome=None)
+
+
+def _any_attempt(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
+    """Take a run's result for one of the current attempt, whichever it was. The store still refuses the run's own row."""
+    return _end_run(cast(Tx, _NeverEnded(tx)), context, task, replace(ended, attempt=task.attempt))
+
+
+def _forgetful(tx: Tx, now: datetime) -> None:
+    """Start as always, and know of no card's entry that it was handled."""
+    recover(tx, now)
+    cast(Any, tx)._run("DELETE FROM handled")
+
+
+async def _unresolved(room: Room) -> None:
+    """Ask nobody what became of a landing that was cut off."""
+    await room.world.clock.sleep(5.0)
+
+
+_end_run = decisions.end_run
 _AT_LANDING = tuple(Event(at=at, kind="slow", amount=60.0, detail="mirror.push_candidate") for at in (1.0,))
 _PUSHES = tuple(Event(at=at, kind="push-main", who=0) for at in range(100, 700, 25))
+_HURRIED = tuple(
+    Event(at=at, kind=kind, who=0, amount=amount, cue=cue)
+    for at in range(20, 600, 40)
+    for kind, amount, cue in (("stall", 20.0, "asks"), ("send-back", 0.5, "agent starts"))
+)
+"""A person sends back while an agent is at work, and the disk stands still for so long that the agent is done by then."""
+_SLOW_BUILDS = tuple(Event(at=at, kind="slow", amount=10.0, detail="mirror.build_candidate") for at in range(60, 900, 12))
+_FREEZES = tuple(
+    event
+    for at in range(60, 900, 40)
+    for event in (Event(at=at, kind="freeze", who=0, cue="slow"), Event(at=at + 35.0, kind="thaw", who=0))
+)
 _CRASHES = tuple(Event(at=at, kind="crash", amount=1.0) for at in range(60, 700, 45))
 
 WORLDS: tuple[Broken, ...] = (
@@ -136,6 +184,30 @@ WORLDS: tuple[Broken, ...] = (
         name="nothing is archived",
         changes=(("tests.fakes.git.FakeWorkspace.archive", _nothing_archived),),
         caught_by="G7",
+    ),
+    Broken(
+        name="the result of an older attempt counts",
+        changes=(("actors.decisions.end_run", _any_attempt),),
+        caught_by="G5_late",
+        fate=_with(*_HURRIED),
+    ),
+    Broken(
+        name="what was handled is forgotten at a restart",
+        changes=(("tests.scenario.sim.world.recover", _forgetful),),
+        caught_by="G1_a_task",
+        fate=_with(*_stops(10.0), Event(at=300.0, kind="crash", amount=1.0)),
+    ),
+    Broken(
+        name="whoever left the queue lands all the same",
+        changes=(("actors.landing.membership_fault", lambda *_: None),),
+        caught_by="S4",
+        fate=_with(*_SLOW_BUILDS, *_FREEZES),
+    ),
+    Broken(
+        name="nobody asks what became of a landing that was cut off",
+        changes=(("actors.train.resolve_intents", _unresolved),),
+        caught_by="G10",
+        fate=_with(Event(at=0.0, kind="crash", amount=1.0, cue="main moves")),
     ),
     Broken(
         name="dependencies are not awaited",

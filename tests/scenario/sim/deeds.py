@@ -44,6 +44,8 @@ class Deeds:
 
     async def at_its_time(self, event: Event) -> None:
         await anyio.sleep(event.at)
+        if event.cue and await self._cued(event):
+            return
         if event.kind in dict(FAULTS):
             self._ground.trace.counts[f"event: {event.kind}"] += 1
             await self._happen(event)
@@ -52,6 +54,21 @@ class Deeds:
             await self._do(event, issue)
         else:
             self._ground.trace.counts["missed"] += 1
+
+    async def _cued(self, event: Event) -> bool:
+        """Wait for the event's cue, and say whether all is done then: a crash is armed within the doing that is noted."""
+        trace, come = self._ground.trace, anyio.Event()
+
+        def act() -> None:
+            if event.kind == "crash":
+                trace.counts["event: crash"] += 1
+                self._ground.weather.fuse = int(event.amount)
+            come.set()
+
+        trace.upon(event.cue, act)
+        await come.wait()
+        trace.counts["on cue"] += 1
+        return event.kind == "crash"
 
     # ---------------------------------------------------------------------------------------- the host and the services
 
@@ -70,6 +87,9 @@ class Deeds:
                 trouble.slow[name] = event.amount
             case "crash":
                 ground.weather.fuse = int(event.amount)
+            case "stall":
+                trouble.stalled_until = anyio.current_time() + event.amount
+                ground.trace.note("stall", event.amount, by="fate")
             case "disk-full":
                 trouble.full = True
                 await anyio.sleep(event.amount)
@@ -195,6 +215,7 @@ class Deeds:
 
 def calm_down(ground: SimGround) -> None:
     """End every fault: what comes now is nobody's bad luck."""
+    ground.trace.drop_cues()
     ground.weather.trouble.clear()
     ground.weather.fuse = None
     ground.room.free, ground.probe.always = PLENTY, GOOD

@@ -11,7 +11,7 @@ from typing import final
 
 from orch.core.ids import ProjectName, Sha, TaskRow
 from orch.core.statuses import TRIGGERS
-from orch.core.views import status_of
+from orch.core.task_facts import status_of
 from tests.fakes.git import tree_of
 from tests.scenario.sim.look import Look, TaskLook, connection_of, has_open_dependency
 from tests.scenario.sim.seen import Seen
@@ -118,6 +118,16 @@ def G5_every_STOP_was_obeyed(end: End) -> Iterator[str]:
             yield f"{task.work_item} (row {row}) was told to stop and is at {task.stage}, park {task.park}"
 
 
+def G5_late_results_count_for_nothing(end: End) -> Iterator[str]:
+    """Late results are fenced by attempt number: a job is done by a run of its own, of the attempt that was the task's then."""
+    for job, task in _rows(end, UNEARNED):
+        yield f"job {job} of {end.look.tasks[int(str(task))].work_item} is done, and no run of it succeeded"
+
+
+UNEARNED = """SELECT id, task FROM job WHERE state = 'done'
+  AND NOT EXISTS (SELECT 1 FROM run WHERE run.job = job.id AND run.outcome = 'succeeded')"""
+
+
 def G10_nothing_is_half_done(end: End) -> Iterator[str]:
     """After a restart half-done landings, deploys and stops are completed; every intent is resolved. (L3)"""
     yield from (f"intent {number} ({intent.kind}) is open" for number, intent in end.look.intents.items())
@@ -200,6 +210,7 @@ AT_THE_END = (
     G8_the_board_shows_what_is,
     G9_a_lost_webhook_only_delays,
     G5_every_STOP_was_obeyed,
+    G5_late_results_count_for_nothing,
     G10_nothing_is_half_done,
     G11_infrastructure_is_charged_to_nobody,
     G2_no_more_agents_than_slots,

@@ -6,11 +6,11 @@ changes no other's luck.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 from typing import final
 
-HORIZON_S = 1500.0
+HORIZON_S = 1000.0
 """When the storm ends: after it no event happens and nobody fails any more."""
 
 PEOPLE = (
@@ -46,6 +46,7 @@ FAULTS = (
     ("slow", 4),
     ("crash", 9),
     ("disk-full", 2),
+    ("stall", 4),
     ("no-room", 1),
     ("clock", 2),
     ("degrade", 1),
@@ -80,6 +81,20 @@ CALLS = (
     "deploys.launch",
     "notifier.alert",
 )
+CUES = (
+    ("asks", 4),
+    ("agent starts", 2),
+    ("agent ends", 3),
+    ("archive", 3),
+    ("branch moves", 4),
+    ("main moves", 5),
+    ("tested", 3),
+    ("deploy", 2),
+    ("pull edited", 1),
+    ("state", 2),
+    ("slow", 3),
+)
+"""What the world sees at moments between two steps of the daemon's: whoever waits for one acts in that gap."""
 COLUMNS = (
     "backlog",
     "to_analyse",
@@ -97,16 +112,21 @@ COLUMNS = (
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happens *at* a moment. *who* is a card's or project's number, *amount* and *detail* are the kind's own."""
+    """Something that happens *at* a moment. *who* is a card's or project's number, *amount* and *detail* are the kind's own.
+
+    With a *cue* it happens in the instant in which, from then on, the world first sees a thing of that kind.
+    """
 
     at: float
     kind: str
     who: int = 0
     amount: float = 0.0
     detail: str = ""
+    cue: str = ""
 
     def __str__(self) -> str:
-        return f"{self.at:7.0f} s  {self.kind:13} #{self.who} {self.amount:g} {self.detail}".rstrip()
+        upon = f" upon {self.cue!r}" if self.cue else ""
+        return f"{self.at:7.0f} s  {self.kind:13} #{self.who} {self.amount:g} {self.detail}".rstrip() + upon
 
 
 @final
@@ -169,22 +189,32 @@ def _card(luck: Random, number: int) -> Event:
 def _person(luck: Random, cards: int) -> Event:
     kind = _choose(luck, PEOPLE)
     detail = luck.choice(COLUMNS) if kind == "move" else ""
-    return Event(at=luck.uniform(30, HORIZON_S), kind=kind, who=luck.randrange(cards), amount=luck.random(), detail=detail)
+    made = Event(at=luck.uniform(30, HORIZON_S), kind=kind, who=luck.randrange(cards), amount=luck.random(), detail=detail)
+    return replace(made, cue=_cue(luck, 0.35))
 
 
 def _fault(luck: Random) -> Event:
-    kind = _choose(luck, FAULTS)
+    kind, cue = _choose(luck, FAULTS), ""
     match kind:
         case "outage":
             detail, amount = luck.choice(SERVICES), luck.choice((20.0, 120.0, 900.0))
         case "error" | "lost-answer":
             detail, amount = luck.choice(CALLS), float(luck.choice((1, 1, 1, 2, 4)))
         case "slow":
-            detail, amount = luck.choice(CALLS), luck.choice((5.0, 40.0, 200.0))
+            detail, amount, cue = luck.choice(CALLS), luck.choice((5.0, 40.0, 200.0)), _cue(luck, 0.3)
         case "crash":
-            detail, amount = "", float(luck.randint(1, 120))
+            cue = _cue(luck, 0.5)
+            detail, amount = "", float(luck.randint(1, 6 if cue else 120))
+        case "stall":
+            cue = _cue(luck, 0.7)
+            detail, amount = "", luck.choice((5.0, 30.0))
         case "clock":
             detail, amount = "", luck.choice((-3600.0, 3600.0))
         case _:
             detail, amount = "", luck.choice((10.0, 60.0, 300.0))
-    return Event(at=luck.uniform(0, HORIZON_S), kind=kind, who=luck.randrange(2), amount=amount, detail=detail)
+    at = luck.uniform(0, HORIZON_S)
+    return Event(at=at, kind=kind, who=luck.randrange(2), amount=amount, detail=detail, cue=cue)
+
+
+def _cue(luck: Random, chance: float) -> str:
+    return _choose(luck, CUES) if luck.random() < chance else ""

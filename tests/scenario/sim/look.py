@@ -68,6 +68,8 @@ class Look:
     steps: tuple[Step, ...]
     """What was added to histories since the look before."""
     checks: Mapping[int, str | None]
+    deploys: Mapping[tuple[int, int], int]
+    """By deploy and try: its task."""
 
     def of_issue(self, issue: str) -> list[TaskLook]:
         return [task for task in self.tasks.values() if task.issue == issue]
@@ -76,7 +78,7 @@ class Look:
         return [task for task in self.tasks.values() if task.branch == branch and task.project == project]
 
 
-NOTHING = Look({}, {}, {}, frozenset(), {}, (), {})
+NOTHING = Look({}, {}, {}, frozenset(), {}, (), {}, {})
 
 
 def connection_of(ground: SimGround) -> sqlite3.Connection:
@@ -95,6 +97,7 @@ def look(ground: SimGround, last_step: int) -> Look:
         intents={int(intent.id): intent for intent in ground.store._inner._tx.open_intents()},
         steps=tuple(Step(*line) for line in steps),
         checks=dict(sql.execute("SELECT id, verdict FROM train_check").fetchall()),
+        deploys={(number, tries): task for number, tries, task in sql.execute("SELECT id, tries, task FROM deploy")},
     )
 
 

@@ -60,14 +60,21 @@ class Trouble:
     errors: Counter[str] = field(default_factory=Counter)
     lost_answers: Counter[str] = field(default_factory=Counter)
     slow: dict[str, float] = field(default_factory=dict)
+    """By call: how long the next one will take."""
+    hung_until: dict[str, float] = field(default_factory=dict)
+    """By call: until when (the scheduler's time) every one hangs, since one has been slow."""
     full: bool = False
+    stalled_until: float = 0.0
+    """Until then (the scheduler's time) no write of the daemon's reaches the disk."""
 
     def clear(self) -> None:
         self.out.clear()
         self.errors.clear()
         self.lost_answers.clear()
         self.slow.clear()
+        self.hung_until.clear()
         self.full = False
+        self.stalled_until = 0.0
 
 
 class SimFaults(Faults):
@@ -112,8 +119,10 @@ class SimFaults(Faults):
         await self.beat(name)
         trouble, service = self.trouble, name.partition(".")[0]
         if (slow := trouble.slow.pop(name, 0.0)) > 0:
+            trouble.hung_until[name] = anyio.current_time() + slow
             self.trace.note("slow", name, by="fate")
-            await anyio.sleep(slow)
+        if (waits_s := trouble.hung_until.get(name, 0.0) - anyio.current_time()) > 0:
+            await anyio.sleep(waits_s)
             await self.beat(name)
         if service in trouble.out:
             await anyio.sleep(0.2)
@@ -142,6 +151,7 @@ class MortalStore:
 
     async def transact(self, work: Callable[[Tx], T]) -> T:
         await self._faults.beat("store")
+        await self._stall()
         self._check_room()
         try:
             made = await self._inner.transact(work)
@@ -156,6 +166,14 @@ class MortalStore:
 
     async def aclose(self) -> None:
         """The world's store outlives a daemon."""
+
+    async def _stall(self) -> None:
+        """Wait for a disk that stands still; a caller that is cancelled meanwhile leaves its piece in the queue."""
+        waits_s = self._faults.trouble.stalled_until - anyio.current_time()
+        if waits_s > 0:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(waits_s)
+            await self._faults.beat("store")
 
     def _check_room(self) -> None:
         if self._faults.trouble.full:

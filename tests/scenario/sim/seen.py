@@ -65,6 +65,8 @@ class Seen:
                 self._count(f"{note.what[0]}:{note.what[1]}")
             if note.kind == "asks":
                 self._count(f"{note.what[0]}:{COLUMN_OF.get(note.what[2], note.what[2])}")
+                if note.what[1] == "AdoptIssue":
+                    self._count(f"{note.what[0]}:to_analyse")
 
     def _count(self, act: str) -> None:
         self.acts[act] = self.acts.get(act, 0) + 1
@@ -113,14 +115,16 @@ def G5_nothing_happens_after_a_STOP(seen: Seen, note: Note) -> Iterator[str]:
     """Within grace + 1 s of STOP no process of the task lives, and nothing of it happens later: no agent, no push."""
     if note.by != "orch":
         return
+    bound_s = seen.ground.limits.stop_grace_s + 1
     late_s = note.at - seen.over_at.get(note.what[0], note.at) if note.kind == "agent ends" else 0.0
-    if late_s > seen.ground.limits.stop_grace_s + 1:
+    if late_s > bound_s:
         yield f"an agent of task {note.what[0]} lived {late_s:.0f} s longer than the task"
     if note.kind == "agent starts" and seen.now.tasks[int(note.what[0])].over:
         yield f"an agent of task {note.what[0]} began after its end"
     if note.kind == "branch moves" and note.what[3] != NONE:
         project, branch, _, new = note.what
-        if any(task.stage == "cancelled" for task in seen.now.of_branch(project, branch)):
+        stopped = [task for task in seen.now.of_branch(project, branch) if task.stage == "cancelled"]
+        if any(note.at - seen.over_at[str(task.row)] > bound_s for task in stopped):  # one in mid-air cannot be called back
             yield f"{branch} was pushed ({new[:8]}) after its task was cancelled"
 
 

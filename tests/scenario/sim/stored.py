@@ -100,6 +100,15 @@ def G8_status_is_a_sign(commit: Commit) -> Iterator[str]:
             yield f"{task.work_item} was {step.cause} {done} times, and people did that {asked} times"
 
 
+def G1_a_task_begins_when_asked(commit: Commit) -> Iterator[str]:
+    """An event takes effect once: an issue has at most as many tasks as people have sent it into the line."""
+    began = [row for row in commit.after.tasks if row not in commit.before.tasks]
+    for issue in {commit.after.tasks[row].issue for row in began}:
+        tasks, asked = len(commit.after.of_issue(issue)), commit.seen.acts.get(f"{issue}:to_analyse", 0)
+        if issue in commit.seen.ground.cards and tasks > asked:
+            yield f"{issue} has its {tasks}. task, and people sent it into the line {asked} times"
+
+
 def G12_a_park_is_sticky(commit: Commit) -> Iterator[str]:
     """A park is sticky: only a person un-parks, except that a park for infrastructure clears with its cause."""
     for row, task in commit.after.tasks.items():
@@ -161,12 +170,10 @@ def S7_dependencies_are_terminal(commit: Commit) -> Iterator[str]:
 
 def S8_no_deploy_under_a_freeze(commit: Commit) -> Iterator[str]:
     """A freeze blocks entry, landing and deploy; a fix is exempt."""
-    for intent in commit.new_intents():
-        if intent.kind is not IntentKind.DEPLOY or intent.task is None:
-            continue
-        task = commit.after.tasks[int(intent.task)]
+    for begun in commit.after.deploys.keys() - commit.before.deploys.keys():
+        task = commit.after.tasks[commit.after.deploys[begun]]
         if task.project in commit.after.frozen and not task.exempt:
-            yield f"the deploy of {task.work_item} began under a freeze"
+            yield f"try {begun[1]} of the deploy of {task.work_item} began under a freeze"
 
 
 def S10_one_verdict_per_candidate(commit: Commit) -> Iterator[str]:
@@ -181,6 +188,7 @@ AT_EACH_COMMIT = (
     G5_no_job_after_a_STOP,
     G6_a_STOP_waits_only_in_a_window,
     G8_status_is_a_sign,
+    G1_a_task_begins_when_asked,
     G12_a_park_is_sticky,
     G15_done_means_done,
     S4_members_may_land,

@@ -35,6 +35,7 @@ class Trace:
         self.notes: list[Note] = []
         self.counts: Counter[str] = Counter()
         self.watch: Callable[[Note], None] = lambda _: None
+        self._cues: list[tuple[str, Callable[[], None]]] = []
         self._hash = hashlib.sha256()
 
     def note(self, kind: str, *what: object, by: str = "orch") -> None:
@@ -44,6 +45,18 @@ class Trace:
         self.counts[kind] += 1
         self._hash.update(f"{made}\n".encode())
         self.watch(made)
+        due = [act for cue, act in self._cues if cue == kind]
+        self._cues = [waiting for waiting in self._cues if waiting[0] != kind]
+        for act in due:
+            act()
+
+    def upon(self, cue: str, act: Callable[[], None]) -> None:
+        """Call *act* at the next note of the kind *cue*, inside the doing that is noted."""
+        self._cues.append((cue, act))
+
+    def drop_cues(self) -> None:
+        """Nobody waits for anything any more."""
+        self._cues.clear()
 
     def digest(self) -> str:
         return self._hash.hexdigest()[:16]

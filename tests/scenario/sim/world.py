@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import datetime
 from typing import Any, cast, final
 
 import anyio
@@ -17,11 +16,10 @@ import anyio
 from actors.health import WatchedStore
 from actors.supervisor import Supervisor
 from actors.world import Services, World
-from orch.adapters.store import recover
+from orch.adapters.store import InlineStore, recover
 from orch.core.ids import Branch, IssueId, ProjectName, Sha
 from orch.core.model import (
     CiSource,
-    CommitStatus,
     DeploySettings,
     LandStyle,
     MonitorSettings,
@@ -39,6 +37,7 @@ from tests.fakes.virtual_time import VirtualClock
 from tests.scenario.sim.agents import SimAgent, SimCommands, SimDeploys, SimProcesses, SimWorkspace
 from tests.scenario.sim.fate import Plan, draw
 from tests.scenario.sim.mortal import LIFE, Life, MortalStore, SimFaults, is_ours
+from tests.scenario.sim.remembering import RememberingStore
 from tests.scenario.sim.trace import Trace
 
 SHOP, LIB = ProjectName("shop"), ProjectName("lib")
@@ -92,17 +91,7 @@ class SimRepository(Repository):
 
 
 class SimForge(FaultyForge):
-    """Its readings fail too, and what becomes of pull requests is noted."""
-
-    async def fetch_statuses(self, sha: Sha) -> list[CommitStatus]:
-        async with self._faults.at("forge.fetch_statuses"):
-            return await super().fetch_statuses(sha)
-
-    async def list_pull_requests(
-        self, state: PullRequestState | None = None, *, since: datetime | None = None
-    ) -> list[PullRequest]:
-        async with self._faults.at("forge.list_pull_requests"):
-            return await super().list_pull_requests(state, since=since)
+    """What becomes of pull requests is noted."""
 
     async def edit_pull_request(
         self, number: int, *, title: str | None = None, body: str | None = None, state: PullRequestState | None = None
@@ -158,6 +147,9 @@ class SimGround(Ground):
         self.committed: Callable[[], None] = lambda: None
         self.daemon: Supervisor | None = None
         """The one that lives now."""
+
+    def _make_store(self) -> InlineStore:
+        return RememberingStore(clock=self.clock)
 
     def _services(self, project: Project) -> Services:
         name = project.name
