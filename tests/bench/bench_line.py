@@ -31,6 +31,7 @@ from orch.core.messages import InboxHint
 from orch.core.model import AgentResult, Figures, Outcome, Registry, RoleSettings, Usage
 from orch.core.stages import Role
 from orch.core.statuses import Status
+from orch.main import keep_what_is_loaded
 from orch.ports import AgentRequest, Collected, Prepared, ProcessEnd, ProcessSpec, PromptContext, WorkspaceSpec
 from orch.rehearsal.faults import Faults
 from tests.bench import harness
@@ -225,4 +226,5 @@ async def measure(rounds: int) -> None:
 
 
 if __name__ == "__main__":
+    keep_what_is_loaded()  # as the daemon does
     anyio.run(measure, int(sys.argv[1]) if len(sys.argv) > 1 else 100)

@@ -19,6 +19,7 @@ from anyio.streams.text import TextReceiveStream
 from orch.adapters.plane import PlaneDoor
 from orch.adapters.store import SqliteStore
 from orch.core.ids import InboxId, ProjectName
+from orch.main import keep_what_is_loaded
 from orch.ports import Store, Tx
 from tests.bench.harness import Bench, disk_dir
 from tests.bench.webhook_load import CONNECTIONS, PROJECT, RATE, SECRET, SLOW
@@ -107,6 +108,7 @@ async def measure(folder: Path) -> None:
 
 
 def main() -> None:
+    keep_what_is_loaded()  # as the daemon does
     with disk_dir() as folder:
         anyio.run(measure, folder)
 

@@ -20,10 +20,13 @@ OUT = Path(".bench")
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """*baseline* is the same figure of what it is compared with; *ratio* is how many times as good we are, None without one."""
+    """*baseline* is the same figure of what it is compared with; *ratio* is how many times as good we are, None without one.
+
+    A *value* of None is one that could not be measured; the name says why.
+    """
 
     name: str
-    value: float
+    value: float | None
     unit: str
     baseline: float | None = None
     ratio: float | None = None
@@ -36,11 +39,13 @@ class Bench:
     name: str
     rows: list[Row] = field(default_factory=list)
 
-    def add(self, name: str, value: float, unit: str, *, baseline: float | None = None, lower_is_better: bool = False) -> None:
+    def add(
+        self, name: str, value: float | None, unit: str, *, baseline: float | None = None, lower_is_better: bool = False
+    ) -> None:
         ratio = None
         if baseline and value:
             ratio = baseline / value if lower_is_better else value / baseline
-        self.rows.append(Row(name, round(value, 3), unit, baseline and round(baseline, 3), ratio and round(ratio, 2)))
+        self.rows.append(Row(name, value and round(value, 3), unit, baseline and round(baseline, 3), ratio and round(ratio, 2)))
 
     def finish(self) -> Path:
         return report(self.name, self.rows)
@@ -53,7 +58,8 @@ def report(name: str, rows: Sequence[Row]) -> Path:
     for row in rows:
         versus = "" if row.baseline is None else f"   baseline {row.baseline:>12,.2f}"
         ratio = "" if row.ratio is None else f"   ratio {row.ratio:.2f}"
-        print(f"  {row.name:<{width}} {row.value:>12,.2f} {row.unit:<8}{versus}{ratio}")
+        value = "–" if row.value is None else f"{row.value:,.2f}"
+        print(f"  {row.name:<{width}} {value:>12} {row.unit:<8}{versus}{ratio}")
     OUT.mkdir(exist_ok=True)
     target = OUT / f"{name}.json"
     made = {

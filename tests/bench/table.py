@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.bench.goals import GOALS, Goal
+from tests.bench.goals import GOALS, PEERS, Goal, Peer
 from tests.bench.harness import OUT
 
 PAGE = Path("docs/performance.md")
@@ -39,7 +39,7 @@ def number(value: float | None) -> str:
 
 
 def page(found: Found) -> str:
-    return "\n".join([HEAD, *_goals(found), *_benches(found), REST.rstrip(), ""])
+    return "\n".join([HEAD, *_goals(found), *_peers(found), *_benches(found), REST.rstrip(), ""])
 
 
 def _goals(found: Found) -> Iterator[str]:
@@ -50,6 +50,25 @@ def _goals(found: Found) -> Iterator[str]:
         rows = goal.find(found[goal.bench]["rows"]) if goal.bench in found else []
         yield from _goal(goal, rows)
     yield ""
+
+
+def _peers(found: Found) -> Iterator[str]:
+    yield "## Against other choices"
+    yield "No goal is set against these; they say what doing it with something else would give on the same machine."
+    yield ""
+    yield "| what | Orch | the other | ratio |"
+    yield "| --- | --- | --- | --- |"
+    for peer in PEERS:
+        yield from _peer(peer, peer.find(found["peers"]["rows"]) if "peers" in found else [])
+    yield ""
+
+
+def _peer(peer: Peer, rows: Sequence[Any]) -> Iterator[str]:
+    if not rows:
+        yield f"| {peer.of} | – | – | not measured |"
+    for row in rows:
+        ratio = "not measured" if row["ratio"] is None else number(row["ratio"])
+        yield f"| {row['name']} | {number(row['value'])} | {number(row['baseline'])} | {ratio} |"
 
 
 def _goal(goal: Goal, rows: Sequence[Any]) -> Iterator[str]:

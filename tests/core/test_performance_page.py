@@ -1,7 +1,13 @@
 """The page of figures says what was measured, what was missed, and what was not measured at all."""
 
-from tests.bench.goals import GOALS, Goal
-from tests.bench.table import page
+from pathlib import Path
+
+import pytest
+
+from tests.bench.goals import GOALS, PEERS, Goal
+from tests.bench.harness import OUT, Bench
+from tests.bench.peers.choices import QUEUES, WEB
+from tests.bench.table import page, read
 
 
 def bench(name: str, *rows: dict[str, object]) -> dict[str, dict[str, object]]:
@@ -39,3 +45,31 @@ def test_each_goal_has_one_bound() -> None:
 def test_zero_is_within_a_bound_of_zero() -> None:
     assert Goal(bench="b", row="r", measure="value", of="", at_most=0).reached(row("r", 0.0))
     assert not Goal(bench="b", row="r", measure="value", of="", at_most=0).reached(row("r", 1.0))
+
+
+def test_a_peer_is_shown_beside_the_product_and_sets_no_goal() -> None:
+    text = page(bench("peers", row("acks, against FastAPI + uvicorn", 900.0, 0.3) | {"baseline": 3000.0}))
+    assert line_of(text, "acks, against FastAPI + uvicorn").endswith("| 900 | 3,000 | 0.30 |")
+
+
+def test_a_peer_that_was_not_there_says_why_and_one_that_was_not_tried_says_so() -> None:
+    absent = "acks, against FastAPI + uvicorn: not measured, could not be installed"
+    text = page(bench("peers", {"name": absent, "value": None, "unit": "1/s", "baseline": None, "ratio": None}))
+    assert line_of(text, absent).endswith("| – | – | not measured |")
+    assert line_of(text, "durable claims, against huey").endswith("| – | – | not measured |")
+
+
+def test_a_row_may_lack_its_figure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.chdir(tmp_path)
+    made = Bench("peers")
+    made.add("acks, against a peer: not measured, could not be installed", None, "1/s")
+    made.add("none left", 0, "")
+    made.finish()
+    assert "could not be installed" in capsys.readouterr().out
+    assert [each["value"] for each in read(OUT)["peers"]["rows"]] == [None, 0]
+
+
+def test_what_the_peers_bench_calls_a_row_is_found_by_the_page() -> None:
+    titles = [f"claim + complete, 4 workers, against {queue.title}" for queue in QUEUES]
+    for name in ("acks, against " + WEB.title, *titles):
+        assert sum(bool(peer.find([{"name": name}])) for peer in PEERS) == 1, name

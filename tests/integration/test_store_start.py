@@ -184,6 +184,17 @@ async def test_a_wrong_flag_claims_nothing_too_early_and_a_start_mends_it(tmp_pa
         assert found.task.work_item == "DEMO-2"
 
 
+async def test_a_start_that_finds_everything_right_writes_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "orch.db"
+    async with InlineStore(clock=ManualClock(), path=path) as store:
+        await add_job(store, await add_task(store, 1))
+        await add_job(store, await add_task(store, 2))
+        await store.transact(lambda tx: tx.add_dependency(DEMO, IssueId("DEMO-1"), IssueId("DEMO-2"), NOW))
+    async with InlineStore(clock=ManualClock(), path=path) as store:
+        assert store._connection is not None
+        assert store._connection.total_changes == 0
+
+
 # ------------------------------------------------------------------------------------------------ size
 
 MANY = 10_000

@@ -79,9 +79,6 @@ class DeployRows(Tables):
         found = self._row(sql, (row,))
         return None if found is None else _watch(found)
 
-    def open_watches(self) -> list[Watch]:
-        return [_watch(row) for row in self._rows("SELECT * FROM watch WHERE state = 'watching' ORDER BY deploy")]
-
 
 def _deploy_columns(deploy: Deploy) -> dict[str, SqlValue]:
     return {

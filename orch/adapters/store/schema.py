@@ -9,6 +9,7 @@ import os
 import re
 import sqlite3
 from contextlib import closing
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 
@@ -44,7 +45,10 @@ def open_writer(path: Path | None) -> sqlite3.Connection:
     except (OSError, sqlite3.Error) as error:
         raise StoreError(f"cannot open the database {name}: {error}") from error
     try:
-        _prepare(connection, name)
+        if path is None:
+            connection.deserialize(_fresh())
+        else:
+            _prepare(connection, name)
     except sqlite3.Error as error:
         connection.close()
         raise StoreError(f"cannot use the database {name}: {error}; restore it from a backup") from error
@@ -85,6 +89,14 @@ def _connect(name: str, *, uri: bool = False) -> sqlite3.Connection:
     connection.execute("PRAGMA busy_timeout = 5000")
     connection.execute("PRAGMA foreign_keys = ON")
     return connection
+
+
+@cache
+def _fresh() -> bytes:
+    """Make a new database's content: those in memory begin with a copy, which takes a tenth of their migration."""
+    with closing(_connect(":memory:")) as connection:
+        _prepare(connection, ":memory:")
+        return connection.serialize()
 
 
 def _prepare(connection: sqlite3.Connection, name: str) -> None:
