@@ -4,6 +4,8 @@ PYTHON ?= $(firstword $(foreach p,python3 python3.14 python3.13 python3.12 pytho
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+# Where images of containers switch it off, every process that a test starts would compile the whole program anew.
+export PYTHONDONTWRITEBYTECODE :=
 WORKERS ?= 2
 # What draws fates or kills daemons by the dozen: a bounded share of each, told beside the others (make slow).
 SLOW := $(addprefix tests/scenario/,chaos sim soak crash)

@@ -1,7 +1,7 @@
 """One attempt: prepare the worktree, run the agent, archive everything, fetch, check and push what it made.
 
 Owns: the order of these steps for one claimed run. It is a child of the task's actor and lives in its cancel scope.
-Does not own: what the outcome means (``decide_task``).
+Does not own: what the outcome means (``decide_run``).
 Rule: every end archives first; nothing is pushed unless the attempt is still the current one.
 Races we accept: a crash between push and record leaves our own SHA on the branch; the next attempt accepts it, because
 it stands under ``refs/agents``.

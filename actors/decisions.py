@@ -19,7 +19,7 @@ from orch.core import (
     decide_control,
     decide_evidence,
     decide_person,
-    decide_task,
+    decide_run,
     reconcile,
     resuming,
 )
@@ -69,7 +69,7 @@ def end_run(tx: Tx, context: Context, task: Task, ended: RunEnded) -> Decided:
         end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
         return record_agent(tx, context, task, ended)
     ended = money.after_run(tx, context, task, run, accounts.after_run(tx, context, task, run, ended))
-    decided = decide_task.run_ended(context, task, job, run, ended)
+    decided = decide_run.run_ended(context, task, job, run, ended)
     if not any(isinstance(effect, RequeueJob) for effect in decided.effects):
         end_job(tx, task.row, good=ended.result.outcome is Outcome.SUCCEEDED)
     return decided

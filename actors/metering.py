@@ -1,7 +1,7 @@
 """The meter of one run: what it costs is on record while it goes on, and it is ended when a budget is spent.
 
 Owns: looking at a running agent's figures, and the scope in which its process runs. Does not own: the limits
-(``orch.core.budget``), what follows for the task (``decide_task``), the kill (the process port, when its scope is cancelled).
+(``orch.core.budget``), what follows for the task (``decide_run``), the kill (the process port, when its scope is cancelled).
 
 Desired properties: a daemon that dies loses at most ``LOOK_S`` of what a run told; figures never hold the run up; a run is ended
 within ``LOOK_S`` of the moment at which its own figures, another run's, or a lowered setting leave its budget spent.

@@ -48,11 +48,11 @@ class Outside:
         tip = await room.services.mirror.fetch()
         hit("landing.fetched")
         merged = await self._merged(list(before.values()), tip, thorough=known != tip)
-        hints = await room.world.store.transact(lambda tx: self._record(tx, tip, known, merged))
-        for each in hints:
-            send_hints(room.router, each)
-            if each.task is not None:
-                room.router.task(each.task).tell(TaskLanded(sha=tip))
+        if merged or known != tip:
+            for each in await room.world.store.transact(lambda tx: self._record(tx, tip, known, merged)):
+                send_hints(room.router, each)
+                if each.task is not None:
+                    room.router.task(each.task).tell(TaskLanded(sha=tip))
         await self._tell_moved(before)
         return tip
 
@@ -118,7 +118,10 @@ class Outside:
 
     async def _tell_moved(self, before: Mapping[TaskRow, Task]) -> None:
         """Tell the tasks whose branch is not where we left it."""
-        mirror, after = self._room.services.mirror, await self._room.world.store.read(self._quiet)
+        mirror = self._room.services.mirror
+        if all(mirror.tracked(task.branch) == task.head for task in before.values()):
+            return
+        after = await self._room.world.store.read(self._quiet)
         for row, task in after.items():
             old, new = task.head, mirror.tracked(task.branch)
             if row not in before or before[row].head != old or old is None or new == old:

@@ -10,12 +10,12 @@ Races we accept: the daemon dies between card and task: the card starts nothing,
 from typing import assert_never, final
 
 from actors.component import Room
-from actors.entry import drop_signs
+from actors.entry import drop_signs, task_from
 from actors.persist import Hints, apply, send_hints
 from orch.core.decide_revert import already_reverting, kept_from_reverting, revert_key, revert_noted, revert_started
 from orch.core.errors import DomainError, ExternalError, StoreError
 from orch.core.messages import Answer, Revert, RevertCarded, Verb
-from orch.core.model import BoardIssue, Candidate, NewTask, Task
+from orch.core.model import BoardIssue, Candidate, Task
 from orch.core.render import render_revert_text, render_revert_title
 from orch.logs import get_logger
 from orch.ports import Tx
@@ -93,20 +93,7 @@ class Reverts:
         kept = already_reverting(task, earlier)
         if kept is not None:
             return kept, ()
-        fix = tx.insert_task(
-            NewTask(
-                project=self._room.name,
-                issue=issue.id,
-                prefix=context.project.prefix,
-                sequence=issue.sequence,
-                title=issue.title,
-                description=issue.text,
-                slug=issue.slug,
-                url=issue.url,
-                at=context.now,
-                exempt=True,
-            )
-        )
+        fix = tx.insert_task(task_from(issue, context.project, context.now, exempt=True))
         if fix is None:
             return Answer(verb=Verb.REFUSED, text=f"a task of {issue.id} was started meanwhile", id=issue.id), ()
         if earlier is not None:

@@ -12,8 +12,8 @@ Races we accept: a hint may come twice; the second finds nothing to do.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import assert_never, final
+from dataclasses import replace
+from typing import assert_never
 
 import anyio
 
@@ -23,6 +23,7 @@ from actors.attempt import Attempt, load_assignment
 from actors.mailbox import Mailbox
 from actors.persist import Hints, apply, bury, requeue_lost_agents, send_hints
 from actors.sweep import sweep
+from actors.task_command import UnderWay, look_at, report_staging, run_command, start_command
 from actors.world import Router, World
 from orch.core import (
     decide_branch,
@@ -30,7 +31,7 @@ from orch.core import (
     reconcile,
 )
 from orch.core.errors import ExternalError, StoreError
-from orch.core.ids import RunId, Sha, TaskRow
+from orch.core.ids import RunId, TaskRow
 from orch.core.messages import (
     Answer,
     BranchMoved,
@@ -53,7 +54,6 @@ from orch.core.messages import (
     PullRequestClosed,
     PullRequestOpened,
     RunClaimed,
-    RunCommand,
     RunEnded,
     RunReleased,
     RunTouched,
@@ -65,8 +65,7 @@ from orch.core.messages import (
     TriggerSet,
     Verb,
 )
-from orch.core.model import Project, Run, RunKind, Task
-from orch.core.render import render_staging_report
+from orch.core.model import Run, RunKind, Task
 from orch.core.retry import backoff
 from orch.core.stages import is_terminal
 from orch.core.turn import Context, Decided
@@ -77,29 +76,6 @@ from orch.ports import Tx
 IDLE_S = 30.0
 
 Deciding = Callable[[Tx, Context, Task], Decided]
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class UnderWay:
-    """The daemon's own command that the task has running."""
-
-    kind: RunKind
-    sha: Sha
-    run: RunId
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
-    """What the store says of the task: the command it calls for, and those of the given attempts that are over.
-
-    *ended* is the task itself where it is terminal and not cleaned up after.
-    """
-
-    wanted: tuple[RunKind, Sha] | None
-    over: tuple[RunId, ...]
-    ended: Task | None = None
 
 
 class TaskActor(Actor[TaskMessage]):
@@ -260,9 +236,7 @@ class TaskActor(Actor[TaskMessage]):
         if hints is not None:
             send_hints(self._router, hints)
         if command is not None:
-            self._command = _under_way(command)
-            project = self._world.services[command.project].project
-            self._router.commands.tell(_run_command(command, self._command.sha, project, self.mailbox))
+            self._ask_for(command)
         self._router.slots.tell(JobsWaiting())
 
     # -------------------------------------------------------------------------------------------- agents
@@ -305,7 +279,8 @@ class TaskActor(Actor[TaskMessage]):
 
     async def _align(self) -> None:
         """Bring what runs into line with the store: end what is over or not wanted any more, start what is wanted."""
-        look = await self._look()
+        mine = tuple(self._attempts)
+        look = await self._world.store.read(lambda tx: look_at(tx, self._world, self._row, mine))
         for run in look.over:
             if (scope := self._attempts.get(run)) is not None:
                 scope.cancel()
@@ -318,12 +293,16 @@ class TaskActor(Actor[TaskMessage]):
             self.children.start_soon(self._sweep, look.ended)
         if look.wanted is None:
             return
-        started = await self._world.store.transact(self._start_run)
+        started = await self._world.store.transact(lambda tx: start_command(tx, self._world, self._row))
         if started is not None:
             hit("command.wanted")
-            self._command = _under_way(started)
-            project = self._world.services[started.project].project
-            self._router.commands.tell(_run_command(started, self._command.sha, project, self.mailbox))
+            self._ask_for(started)
+
+    def _ask_for(self, run: Run) -> None:
+        """Ask the command slots to carry out a command's run, which is the task's one command from now on."""
+        self._command = UnderWay.of(run)
+        project = self._world.services[run.project].project
+        self._router.commands.tell(run_command(run, self._command.sha, project, self.mailbox))
 
     async def _sweep(self, task: Task) -> None:
         """Clean up after the task, again and again until it is done; then a card that waited for it is looked at."""
@@ -346,74 +325,5 @@ class TaskActor(Actor[TaskMessage]):
         return mine and finished.head is None and finished.report.verdict in (CommandVerdict.GREEN, CommandVerdict.RED)
 
     async def _report_staging(self, finished: CommandFinished) -> None:
-        """Write ``09-staging.md`` onto the branch, then hand the result in; a branch that has moved goes without."""
-        task = await self._world.store.read(lambda tx: tx.load_task(self._row))
-        head: Sha | None = None
-        if task is not None and task.head == finished.sha:
-            services = self._world.services[task.project]
-            ok = finished.report.verdict is CommandVerdict.GREEN
-            text = render_staging_report(finished.sha, finished.report.tail, services.project.language, ok=ok)
-            try:
-                head = await services.mirror.write_artefact(
-                    task.branch, finished.sha, task.work_item, name="09-staging.md", text=text
-                )
-            except (ExternalError, StoreError) as error:
-                get_logger("task").warning("staging report not written", task=task.work_item, error=str(error))
-        self.mailbox.tell(replace(finished, head=head or finished.sha))
-
-    async def _look(self) -> Look:
-        mine = tuple(self._attempts)
-
-        def work(tx: Tx) -> Look:
-            task = tx.load_task(self._row)
-            runs = {run: tx.load_run(run) for run in mine}
-            over = tuple(run for run, stored in runs.items() if stored is None or stored.outcome is not None)
-            if task is None or task.project not in self._world.services:
-                return Look(wanted=None, over=over)
-            ended = task if is_terminal(task.stage) and not task.swept else None
-            return Look(wanted=decide_evidence.wants(task, self._world.context(task.project)), over=over, ended=ended)
-
-        return await self._world.store.read(work)
-
-    def _start_run(self, tx: Tx) -> Run | None:
-        """Inside the transaction: make the run of what is wanted now."""
-        task = tx.load_task(self._row)
-        if task is None:
-            return None
-        context = self._world.context(task.project)
-        wanted = decide_evidence.wants(task, context)
-        if wanted is None:
-            return None
-        kind, sha = wanted
-        run = replace(tx.start_run(task, kind=kind, job=None, role=None, at=context.now), start_head=sha)
-        tx.save_run(run)
-        return run
-
-
-def _under_way(run: Run) -> UnderWay:
-    assert run.start_head is not None, "a command's run names what it runs on"
-    return UnderWay(kind=run.kind, sha=run.start_head, run=run.id)
-
-
-def _run_command(run: Run, sha: Sha, project: Project, reply: Mailbox[TaskMessage]) -> RunCommand:
-    match run.kind:
-        case RunKind.CI:
-            command, timeout_s = project.test_command, project.test_timeout_s
-        case RunKind.STAGING:
-            command, timeout_s = project.deploy.staging_command, project.deploy.timeout_s
-        case RunKind.AGENT | RunKind.LAND | RunKind.DEPLOY | RunKind.ROLLBACK:
-            raise ValueError(f"{run.kind} is no command of a task")
-        case _:
-            assert_never(run.kind)
-    return RunCommand(
-        run=run.id,
-        attempt=run.attempt,
-        project=run.project,
-        task=run.task,
-        sha=sha,
-        command=command,
-        prepare=run.kind is RunKind.CI,
-        timeout_s=timeout_s,
-        reply=reply,
-        tell_tree=run.kind is RunKind.CI,
-    )
+        """Write the staging report onto the branch, then hand the result in."""
+        self.mailbox.tell(await report_staging(self._world, self._row, finished))

@@ -28,8 +28,8 @@ from orch.core.model import Task, Tracker, WatchSign
 from orch.core.pacing import next_turn
 from orch.core.presses import Keyboard, buttons_for
 from orch.core.stages import is_terminal
+from orch.core.task_facts import TaskFacts
 from orch.core.tracker import is_moving, tracker_text
-from orch.core.views import TaskFacts
 from orch.logs import get_logger
 from orch.ports import Tx
 from orch.ports.chat import Barred, Chat, Declined, Delivery, Edited, Gone, Revision, Sent, Throttled, Unanswered

@@ -191,8 +191,8 @@ async def run_daemon(
             deps = _web_deps(plan, world, supervisor, url_of(listener), backups)
             app = create_app(deps)
             async with anyio.create_task_group() as group:
-                group.start_soon(_watch_signals, stop, world)
-                group.start_soon(_watch_hangups, configuration, world.health)
+                await group.start(_watch_signals, stop, world)
+                await group.start(_watch_hangups, configuration, world.health)
                 group.start_soon(backups.run)
                 if (presses := connections.presses(world, supervisor)) is not None:
                     group.start_soon(presses.run)
@@ -291,11 +291,13 @@ async def _announce(plan: Plan, url: str, link: str) -> None:
         log.info("ready", url=url, projects=names, data_dir=str(plan.data_dir))
 
 
-async def _watch_signals(stop: anyio.Event, world: World) -> None:
-    """First signal: stop in good order, with a hard deadline. Second signal: leave now."""
+async def _watch_signals(stop: anyio.Event, world: World, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+    """First signal: stop in good order, with a hard deadline. Second signal: leave now. Started, nothing unhandled kills us."""
     if threading.current_thread() is not threading.main_thread():
+        task_status.started()
         return
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for _ in signals:
             if stop.is_set():
                 os._exit(75)
@@ -306,12 +308,16 @@ async def _watch_signals(stop: anyio.Event, world: World) -> None:
             watchdog.start()
 
 
-async def _watch_hangups(configuration: Configuration, health: Health) -> None:
+async def _watch_hangups(
+    configuration: Configuration, health: Health, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
+) -> None:
     """Reload at each SIGHUP; one that comes because the terminal was closed ends the daemon, as that always did."""
     if threading.current_thread() is not threading.main_thread():
+        task_status.started()
         return
     terminal = [stream for stream in (0, 1, 2) if os.isatty(stream)]
     with anyio.open_signal_receiver(signal.SIGHUP) as signals:
+        task_status.started()
         async for _ in signals:
             if any(not os.isatty(stream) for stream in terminal):
                 os.kill(os.getpid(), signal.SIGTERM)

@@ -86,7 +86,7 @@ NAMES: Mapping[str, str] = {
     "outbox.written": "The write is made; the outbox does not know of it.",
     "outbox.done": "The row is marked as delivered.",
     # landing
-    "landing.fetched": "Default branch and task branches are fetched; nothing of it is remembered, no candidate is built.",
+    "landing.fetched": "Default branch and task branches are fetched; nothing of it is remembered, nothing is planned.",
     "candidate.kept": "A chain of candidates is built and kept in the mirror.",
     "landing.planned": "What the train does next is planned, and what it remembers is committed; nothing of the plan is done.",
     "check.begun": "A check's row and run are committed; no slot has been asked for it.",
@@ -96,7 +96,7 @@ NAMES: Mapping[str, str] = {
     "landing.ruled": "A task is sent back or set aside by the train, and that is committed; nobody has been told.",
     "landing.intending": "Every member is checked; the intent is not written, the transaction is open.",
     "landing.intended": "The intent is committed; nothing is pushed.",
-    "main.pushing": "The default branch is seen to be the candidate's base; the push has not begun.",
+    "main.pushing": "The candidate is about to be pushed, onto its base and nothing else; the push has not begun.",
     "main.pushed": "The push has ended; its result is not verified.",
     "main.verified": "The default branch is seen to be the candidate; nothing is recorded.",
     "landing.recording": "The intent is ended; no member is landed, the transaction is open.",

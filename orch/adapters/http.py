@@ -8,12 +8,14 @@ is followed; a daemon that does not answer is a TransientError whose detail says
 
 import json
 import logging
+import ssl
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache
 from pathlib import Path
-from typing import Any, Self, final
-from urllib.parse import urlsplit
+from typing import Any, Self, TypedDict, final
+from urllib.parse import SplitResult, urlsplit
 
 import anyio
 import httpx  # noqa: TID251 - this is the one module
@@ -45,6 +47,25 @@ for _name in ("httpx", "httpcore"):
     logging.getLogger(_name).setLevel(logging.WARNING)
 
 
+class _Trust(TypedDict):
+    """What each client of httpx is told about its surroundings."""
+
+    trust_env: bool
+    verify: ssl.SSLContext
+
+
+def _trust(address: SplitResult) -> _Trust:
+    """Say whether variables of the environment count (proxies, authorities) and whom to believe under TLS."""
+    outside = address.hostname not in LOOPBACK
+    return {"trust_env": outside, "verify": _tls(outside, authorities=outside or address.scheme == "https")}
+
+
+@cache
+def _tls(trust_env: bool, *, authorities: bool) -> ssl.SSLContext:
+    """Make what believes the certificate authorities, or nobody. Reading them takes 50 ms: once, not for every connection."""
+    return httpx.create_ssl_context(trust_env=trust_env) if authorities else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpReply:
@@ -69,7 +90,7 @@ class HttpApi:
             "base_url": self.url,
             "headers": {"Authorization": f"Bearer {token}"} if token else {},
             "timeout": httpx.Timeout(READ_S, connect=CONNECT_S),
-            "trust_env": parts.hostname not in LOOPBACK,
+            **_trust(parts),
         }
 
     def get(self, path: str) -> HttpReply:
@@ -203,7 +224,7 @@ class ServiceClient:
             timeout=httpx.Timeout(READ_S, connect=CONNECT_S),
             limits=httpx.Limits(max_connections=CONNECTIONS_MAX),
             follow_redirects=False,
-            trust_env=parts.hostname not in LOOPBACK,
+            **_trust(parts),
         )
 
     async def __aenter__(self) -> Self:
@@ -223,9 +244,6 @@ class ServiceClient:
 
     async def patch(self, path: str, body: object, *, expect: Container[int] = ()) -> ServiceReply:
         return await self.call("PATCH", path, body=body, expect=expect)
-
-    async def put(self, path: str, body: object, *, expect: Container[int] = ()) -> ServiceReply:
-        return await self.call("PUT", path, body=body, expect=expect)
 
     async def delete(self, path: str, *, expect: Container[int] = ()) -> ServiceReply:
         return await self.call("DELETE", path, expect=expect)
@@ -328,8 +346,7 @@ async def fetch_status(url: str, *, timeout_s: float, body_max: int = LOOK_MAX) 
                     headers={"User-Agent": "orch", "Accept-Encoding": "identity"},
                     timeout=None,
                     follow_redirects=False,
-                    trust_env=parts.hostname not in LOOPBACK,
-                    verify=parts.scheme == "https",
+                    **_trust(parts),
                 ) as client,
                 client.stream("GET", url) as response,
             ):

@@ -22,7 +22,6 @@ from orch.core.errors import ConfigError, ExternalError, StoreError
 from orch.core.first_hour import Outcome, Step, all_well, step
 from orch.ports.setup import BoardSetup, ForgeSetup, SetupDesk
 
-BOARD_STEPS = ("board", "columns")
 FORGE_STEPS = ("token", "marking", "protection", "hook")
 SECRETS = {PLANE: ("plane_token", "plane_webhook_secret"), GITEA: ("gitea_token", "gitea_webhook_secret")}
 

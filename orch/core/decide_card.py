@@ -16,8 +16,8 @@ from orch.core.render import render_card_closed, render_card_gone, render_unexpl
 from orch.core.stages import ORDER, Role, Stage, is_terminal
 from orch.core.statuses import StatusMap
 from orch.core.stopping import is_deploying
+from orch.core.task_facts import status_of
 from orch.core.turn import Context, Decided, Turn
-from orch.core.views import status_of
 
 CLOSED = ("completed", "cancelled")
 """The groups of columns in which a board keeps what nobody works on any more."""

@@ -38,8 +38,8 @@ from orch.core.render import (
     render_thawed,
 )
 from orch.core.stages import Role
+from orch.core.task_facts import status_of
 from orch.core.turn import Context, Decided, Turn
-from orch.core.views import status_of
 
 ROLLBACK_TRIES = 3
 """How often a rollback is begun that was cut off with its daemon; one that ended is never begun again."""

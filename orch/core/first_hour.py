@@ -127,9 +127,6 @@ MAKEFILES = ("GNUmakefile", "makefile", "Makefile")
 READ = (*MAKEFILES, "package.json", "pyproject.toml", "setup.cfg", "tox.ini")
 """The files of a repository's first folder whose text tells something; of the others the name is enough."""
 CI_FOLDERS = (".gitea", ".github", ".forgejo", ".woodpecker", ".drone.yml", ".woodpecker.yml", ".woodpecker.yaml")
-PYTHON = ("pytest.ini", "pyproject.toml", "setup.cfg", "tox.ini")
-PYTEST = {"uv.lock": ("uv", "run", "pytest"), "poetry.lock": ("poetry", "run", "pytest")}
-"""How pytest is run where a file says which tool keeps the environment."""
 _NPM_DEFAULT = "no test specified"
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from orch.core.effects import KeepSurvivors
 from orch.core.model import ParkReason, Survivor, Task, Transition
 from orch.core.render import render_left_behind, render_survived
-from orch.core.stages import Role, Stage, is_terminal
+from orch.core.stages import Role, Stage
 from orch.core.turn import Context, Decided, Turn
 
 CAUSE = "left-behind"
@@ -20,15 +20,6 @@ def park_for_survivors(turn: Turn, survivors: Sequence[Survivor]) -> None:
     """Keep them in mind, and park the task with their ids and start times."""
     turn.emit(KeepSurvivors(survivors=tuple(survivors)))
     turn.park(ParkReason.SURVIVOR, render_survived(survivors, turn.language))
-
-
-def survived(context: Context, task: Task, survivors: Sequence[Survivor]) -> Decided:
-    """A command that was run for the task (a landing's test) left processes behind."""
-    turn = Turn(context, task)
-    if is_terminal(task.stage):
-        return turn.ignore()
-    park_for_survivors(turn, survivors)
-    return turn.end()
 
 
 def left_behind(

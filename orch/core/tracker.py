@@ -18,7 +18,8 @@ from orch.core.render.figures import render_cost, render_duration, render_tokens
 from orch.core.render.quote import plain
 from orch.core.stages import Stage, is_terminal
 from orch.core.statuses import DEFAULT_NAMES
-from orch.core.views import TaskFacts, status_of, why
+from orch.core.task_facts import TaskFacts, status_of
+from orch.core.why import why
 
 TITLE_MAX = 200
 WHY_MAX = 1200

@@ -29,7 +29,7 @@ from orch.core.model import Awaiting, Feedback, Limits, Park, ParkReason, Projec
 from orch.core.presses import asked_about
 from orch.core.render import render_parked
 from orch.core.stages import TABLE, Move, Role, Stage, is_terminal, step
-from orch.core.views import status_of
+from orch.core.task_facts import status_of
 
 FIX_PRIORITY = 1
 """A fix's jobs are claimed before those of other tasks."""

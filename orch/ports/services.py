@@ -150,7 +150,6 @@ class ForgeEvent:
     before: Sha | None = None
     number: int | None = None
     merged: bool = False
-    merge_sha: Sha | None = None
     state: CiState | None = None
     context: str = ""
     actor: str = ""

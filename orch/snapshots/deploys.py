@@ -10,7 +10,7 @@ from orch.core.deploy_views import deploy_view
 from orch.core.ids import TaskRow
 from orch.core.model import Awaiting, Repo, Task
 from orch.core.stages import Stage
-from orch.core.views import TaskFacts
+from orch.core.task_facts import TaskFacts
 from orch.ports import Tx
 from orch.snapshots.reader import Block
 

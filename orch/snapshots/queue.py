@@ -24,7 +24,9 @@ from orch.core.model import (
     WatchState,
 )
 from orch.core.render.quote import plain
-from orch.core.views import TaskFacts, job_view, run_view, status_of, watch_view, why
+from orch.core.task_facts import TaskFacts, status_of
+from orch.core.views import job_view, run_view, watch_view
+from orch.core.why import why
 from orch.ports import Tx
 from orch.snapshots.deploys import deploy_block
 from orch.snapshots.merge import TrainReader

@@ -18,7 +18,7 @@ from orch.core.render.quote import clean, cut
 from orch.core.room import Shortage
 from orch.core.serial_gate import Standing, holders
 from orch.core.stages import TABLE, Stage, is_terminal
-from orch.core.views import TaskFacts
+from orch.core.task_facts import TaskFacts
 from orch.ports import Tx
 
 Block = dict[str, object]

@@ -10,7 +10,7 @@ from orch.core.accounting import SpendRow, merge_rows
 from orch.core.budget import Purse, day_purse, utc_day
 from orch.core.model import Limits
 from orch.core.spend_views import day_view, is_asked, spend_view
-from orch.core.views import TaskFacts
+from orch.core.task_facts import TaskFacts
 from orch.ports import Tx
 from orch.snapshots.reader import Block, Reader
 

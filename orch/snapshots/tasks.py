@@ -13,7 +13,8 @@ from orch.core.model import BoardIssue, Limits, Repo, Task
 from orch.core.render import render_action
 from orch.core.render.quote import clean
 from orch.core.statuses import map_states
-from orch.core.views import task_detail, task_view, why
+from orch.core.views import task_detail, task_view
+from orch.core.why import why
 from orch.ports import Tx
 from orch.snapshots.reader import Block, Present, Reader, freeze_view
 

@@ -6,7 +6,7 @@ import pytest
 from actors.mailbox import OneReply
 from actors.repo import RepoActor
 from actors.supervisor import PAUSE_S
-from orch.core import decide_person, decide_repo, decide_task
+from orch.core import decide_person, decide_repo, decide_run
 from orch.core.errors import MailboxFull
 from orch.core.ids import TaskRow
 from orch.core.messages import Asked, CommentIssue, DecideTask, Decision, IssueChanged, LandingHint, TaskHint, Verb
@@ -35,14 +35,14 @@ async def test_before_the_actors_are_up_ready_says_so() -> None:
 
 async def crash_tasks_of(it: Line, work_item: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """From now on every decision about an agent's run of this task is a bug."""
-    real = decide_task.run_ended
+    real = decide_run.run_ended
 
     def buggy(context, task, job, run, ended):  # type: ignore[no-untyped-def]
         if task.work_item == work_item:
             raise RuntimeError("a bug in the core")
         return real(context, task, job, run, ended)
 
-    monkeypatch.setattr(decide_task, "run_ended", buggy)
+    monkeypatch.setattr(decide_run, "run_ended", buggy)
 
 
 async def test_G11_a_task_whose_actor_keeps_crashing_is_parked_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:

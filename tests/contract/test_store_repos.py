@@ -129,7 +129,7 @@ async def test_G10_an_open_intent_is_found_again_whole(store: Store) -> None:
     landing = await store.transact(
         lambda tx: tx.add_intent(IntentKind.LAND, lease, candidate=candidate, task=task.row, at=later(1))
     )
-    await store.transact(lambda tx: tx.add_intent(IntentKind.DEPLOY, other, candidate=None, task=None, at=NOW))
+    await store.transact(lambda tx: tx.add_intent(IntentKind.LAND, other, candidate=None, task=None, at=NOW))
     assert await store.read(lambda tx: tx.open_intents(DEMO)) == [landing]
     assert landing.candidate == candidate
     assert len(await store.read(lambda tx: tx.open_intents())) == 2

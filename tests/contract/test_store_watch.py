@@ -44,7 +44,6 @@ async def test_a_watch_comes_back_as_it_was_written_and_written_again(store: Sto
     )
     await store.transact(lambda tx: tx.save_watch(judged))
     assert await store.read(lambda tx: tx.load_watch(DEMO)) == judged
-    assert await store.read(lambda tx: tx.open_watches()) == []
 
 
 async def test_a_projects_newest_watch_and_each_tasks_own_are_told_apart(store: Store) -> None:
@@ -61,7 +60,6 @@ async def test_a_projects_newest_watch_and_each_tasks_own_are_told_apart(store: 
     await store.transact(work)
     assert await store.read(lambda tx: tx.load_watch(DEMO)) == watches[1]
     assert await store.read(lambda tx: [tx.watch_of(task.row) for task in (first, second, other, unwatched)]) == [*watches, None]
-    assert await store.read(lambda tx: tx.open_watches()) == watches
 
 
 async def test_a_task_knows_the_landing_that_brought_it_and_none_that_was_not_done(store: Store) -> None:

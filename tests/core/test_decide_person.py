@@ -33,8 +33,8 @@ from orch.core.model import (
 )
 from orch.core.stages import TABLE, Role, Stage
 from orch.core.statuses import TRIGGERS, Status
+from orch.core.task_facts import status_of
 from orch.core.turn import Context, Decided
-from orch.core.views import status_of
 from tests.builders import NOW, effects_of, later, make_context, make_park, make_project, make_task, sha
 
 HEAD, LANDED, OTHER = sha("a"), sha("d"), sha("f")

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from orch.core.decide_task import launched, run_ended, started
+from orch.core.decide_run import run_ended
+from orch.core.decide_task import launched, started
 from orch.core.effects import (
     Alert,
     CancelJobs,
@@ -45,8 +46,8 @@ from orch.core.model import (
 )
 from orch.core.stages import TABLE, Role, Stage
 from orch.core.statuses import Status
+from orch.core.task_facts import status_of
 from orch.core.turn import Context, Decided
-from orch.core.views import status_of
 from tests.builders import (
     NOW,
     effects_of,

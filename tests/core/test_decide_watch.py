@@ -42,8 +42,8 @@ from orch.core.model import (
 )
 from orch.core.stages import Stage
 from orch.core.statuses import Status
+from orch.core.task_facts import status_of
 from orch.core.turn import Context, Decided
-from orch.core.views import status_of
 from tests.builders import (
     DEMO,
     NOW,

@@ -110,8 +110,8 @@ def test_every_member_of_an_open_landing_is_landing() -> None:
     candidate = make_candidate(DEMO, CHAIN, 2)
     fields: dict[str, Any] = {"id": IntentId(1), "project": DEMO, "state": IntentState.OPEN, "epoch": Epoch(1), "at": NOW}
     land = Intent(kind=IntentKind.LAND, candidate=candidate, task=TaskRow(1), **fields)
-    deploy = Intent(kind=IntentKind.DEPLOY, candidate=None, task=TaskRow(3), **fields)
-    assert landing_members([land, deploy]) == {TaskRow(1), TaskRow(2)}
+    stop = Intent(kind=IntentKind.STOP, candidate=None, task=TaskRow(3), **fields)
+    assert landing_members([land, stop]) == {TaskRow(1), TaskRow(2)}
 
 
 @given(

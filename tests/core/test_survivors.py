@@ -6,13 +6,13 @@ import pytest
 
 from orch.core.decide_evidence import command_finished
 from orch.core.decide_person import decided
-from orch.core.decide_task import run_ended
+from orch.core.decide_run import run_ended
 from orch.core.effects import Alert, Comment, KeepSurvivors, QueueJob, RecordTransition
 from orch.core.ids import Attempt, RunId
 from orch.core.messages import CommandFinished, CommandReport, CommandVerdict, Decide, Decision, RunEnded, Verb
 from orch.core.model import AgentResult, Awaiting, CiState, Feedback, Outcome, ParkReason, RunKind, RunMode, Survivor
 from orch.core.stages import Role, Stage
-from orch.core.survivors import left_behind, survived
+from orch.core.survivors import left_behind
 from tests.builders import effects_of, make_context, make_job, make_park, make_run, make_task, sha
 
 LEFT = (Survivor(pid=4711, started=99, name="sleep"),)
@@ -39,13 +39,6 @@ def test_a_command_that_leaves_a_process_parks_its_task_whatever_it_said(verdict
     result = command_finished(make_context(), task, make_run(task, kind=RunKind.CI), finished)
     assert result.task.park is not None
     assert (result.task.park.reason, result.task.ci) == (ParkReason.SURVIVOR, None)
-
-
-def test_a_landing_test_that_leaves_a_process_parks_its_task() -> None:
-    task = make_task(stage=Stage.DEPLOY_STAGING, awaiting=Awaiting.LANDING, train_seq=1)
-    result = survived(make_context(), task, LEFT).task
-    assert (result.park is not None, result.train_seq) == (True, None)
-    assert not survived(make_context(), replace(task, stage=Stage.CANCELLED), LEFT).changed
 
 
 def test_a_resume_is_refused_while_the_process_lives_and_says_so() -> None:

@@ -15,8 +15,8 @@ from orch.core.model import Awaiting, Outcome, ParkReason, Run, RunKind, Task, T
 from orch.core.presses import Verb, asked_about
 from orch.core.render.catalogue import CATALOGUES
 from orch.core.stages import Role, Stage
+from orch.core.task_facts import TaskFacts
 from orch.core.tracker import is_moving, tracker_text
-from orch.core.views import TaskFacts
 from tests.builders import DEMO, NOW, later, make_park, make_run, make_task, make_transition, sha
 from tests.fakes.telegram.entities import parse_html
 

@@ -28,7 +28,9 @@ from orch.core.model import (
 from orch.core.room import Resource, Shortage
 from orch.core.stages import TERMINAL, Role, Stage
 from orch.core.statuses import TRIGGERS, Status
-from orch.core.views import TaskFacts, stage_seconds, status_of, task_detail, task_view, why
+from orch.core.task_facts import TaskFacts, status_of
+from orch.core.views import stage_seconds, task_detail, task_view
+from orch.core.why import why
 from tests.builders import make_deploy
 from tests.core.samples import NOW, SHA_A, SHA_B, ago, make_job, make_run, make_task
 

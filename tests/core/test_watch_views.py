@@ -10,7 +10,9 @@ from orch.adapters.store.transaction import make_tx
 from orch.core.ids import TaskRow
 from orch.core.model import DeployState, Limits, RunKind, Task, Watch, WatchSign, WatchState
 from orch.core.stages import Stage
-from orch.core.views import TaskFacts, task_detail, why
+from orch.core.task_facts import TaskFacts
+from orch.core.views import task_detail
+from orch.core.why import why
 from orch.ports import Tx
 from orch.snapshots import load_queue, load_task, load_why
 from tests.builders import DEMO, NOW, later, make_deploy, make_new_task, make_task, make_watch, sha

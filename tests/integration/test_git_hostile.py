@@ -16,7 +16,7 @@ from orch.core.ids import Sha
 from orch.core.messages import RefusalKind
 from orch.core.model import RunMode
 from tests.gitrepo import Repo
-from tests.integration.test_git_workspace import BRANCH, Desk
+from tests.integration.git_desk import BRANCH, Desk
 
 Plant = Callable[[Repo, str], None]
 

@@ -16,7 +16,7 @@ from orch.adapters.sandbox import Sandbox
 from orch.core.ids import ProjectName
 from orch.core.model import RunMode
 from orch.ports import ProcessSpec, SandboxSpec
-from tests.integration.test_git_workspace import BRANCH, Desk
+from tests.integration.git_desk import BRANCH, Desk
 from tests.sandboxes import need_sandbox
 
 HOOKS = (

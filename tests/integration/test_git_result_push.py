@@ -10,7 +10,7 @@ from orch.core.messages import RefusalKind
 from orch.core.model import RunMode
 from orch.ports.git import Prepared
 from tests.gitrepo import Repo
-from tests.integration.test_git_workspace import BRANCH, Desk
+from tests.integration.git_desk import BRANCH, Desk
 
 
 @pytest.fixture

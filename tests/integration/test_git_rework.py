@@ -11,7 +11,7 @@ from orch.core.model import Candidate, LandStyle, RunMode
 from orch.core.stages import Role
 from orch.ports.git import CandidateMember, Prepared
 from tests.gitrepo import Repo
-from tests.integration.test_git_workspace import Desk
+from tests.integration.git_desk import Desk
 
 PICTURE = bytes(range(256))
 Files = dict[str, str | bytes | None]

@@ -24,7 +24,7 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="fence off: a late result of an older attempt counts",
         keeps="G5",
-        file="orch/core/decide_task.py",
+        file="orch/core/decide_run.py",
         old="if ended.attempt != task.attempt or is_terminal(task.stage) or task.park is not None:",
         new="if is_terminal(task.stage) or task.park is not None:",
         tests=("tests/core/test_decide_task.py", "tests/core/test_line_machine.py"),
@@ -96,10 +96,10 @@ MUTANTS: tuple[Mutant, ...] = (
     Mutant(
         name="base check off: a candidate is pushed although main was taken back",
         keeps="G3",
-        file="orch/adapters/git/mirror.py",
-        old="        if tip != candidate.base or tip == candidate.sha:\n",
-        new="        if tip == candidate.sha:\n",
-        tests=("tests/integration/test_git_push.py", "tests/contract/test_mirror.py"),
+        file="orch/adapters/git/pre_push.py",
+        old="|| {{ echo ",
+        new="|| true || {{ echo ",
+        tests=("tests/integration/test_git_main_push.py", "tests/contract/test_mirror.py"),
     ),
     Mutant(
         name="membership check off: a stopped task lands",

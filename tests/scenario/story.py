@@ -39,7 +39,7 @@ for name in $(cat app/use_* 2>/dev/null); do
 done
 """
 FILES = {"README.md": "# Sample\n", "check.sh": CHECK, "app/def_old": "x\n", "app/greeting.txt": "Hello\n"}
-POLL_S = 0.03
+POLL_S = 0.08
 WITHIN_S = 40.0
 
 Json = Mapping[str, Any]

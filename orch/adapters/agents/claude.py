@@ -16,7 +16,8 @@ import uuid
 from collections.abc import Mapping
 from typing import final
 
-from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment, agent_sandbox
+from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment
+from orch.adapters.agents.invocation import agent_process
 from orch.adapters.agents.stream import StreamReader
 from orch.core.ids import RunId, TaskRow
 from orch.core.model import RoleSettings
@@ -64,21 +65,9 @@ class ClaudeAdapter:
         return None
 
     def command(self, request: AgentRequest) -> ProcessSpec:
-        settings, limits = request.settings, request.limits
         credentials = {name: self._source[name] for name in (*CREDENTIALS, "ANTHROPIC_BASE_URL") if self._source.get(name)}
-        return ProcessSpec(
-            argv=(*(settings.command or (self._binary,)), *self._arguments(request)),
-            cwd=request.worktree,
-            env={**agent_environment(request, self._source), **_FIXED, **credentials},
-            log_path=request.log_path,
-            stdin_path=request.prompt_path,
-            run_timeout_s=settings.run_timeout_s or limits.run_timeout_s,
-            stall_timeout_s=limits.stall_timeout_s,
-            tool_timeout_s=limits.tool_timeout_s,
-            grace_s=limits.stop_grace_s,
-            run_label=str(int(request.run)),
-            sandbox=agent_sandbox(request),
-        )
+        argv = (*(request.settings.command or (self._binary,)), *self._arguments(request))
+        return agent_process(request, argv, {**agent_environment(request, self._source), **_FIXED, **credentials})
 
     def reader(self, request: AgentRequest) -> AgentReader:
         return StreamReader(resumed=request.session, before_usd=request.session_total_usd)

@@ -10,7 +10,8 @@ import shutil
 from collections.abc import Mapping, Sequence
 from typing import final
 
-from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment, agent_sandbox
+from orch.adapters.agents.environment import DEFAULT_PATH, agent_environment
+from orch.adapters.agents.invocation import agent_process
 from orch.adapters.agents.stream import StreamReader
 from orch.core.model import RoleSettings
 from orch.ports import AgentReader, AgentRequest, ProcessSpec
@@ -37,21 +38,8 @@ class CommandAdapter:
         return None
 
     def command(self, request: AgentRequest) -> ProcessSpec:
-        settings, limits = request.settings, request.limits
         passed = {name: self._source[name] for name in self._passes if name in self._source}
-        return ProcessSpec(
-            argv=settings.command,
-            cwd=request.worktree,
-            env={**agent_environment(request, self._source), **passed},
-            log_path=request.log_path,
-            stdin_path=request.prompt_path,
-            run_timeout_s=settings.run_timeout_s or limits.run_timeout_s,
-            stall_timeout_s=limits.stall_timeout_s,
-            tool_timeout_s=limits.tool_timeout_s,
-            grace_s=limits.stop_grace_s,
-            run_label=str(int(request.run)),
-            sandbox=agent_sandbox(request),
-        )
+        return agent_process(request, request.settings.command, {**agent_environment(request, self._source), **passed})
 
     def reader(self, request: AgentRequest) -> AgentReader:
         return StreamReader(resumed=request.session, plain=True, before_usd=request.session_total_usd)

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import final
 
 from orch.adapters.agents import scripted_agent
-from orch.adapters.agents.environment import agent_environment, agent_sandbox
+from orch.adapters.agents.environment import agent_environment
+from orch.adapters.agents.invocation import agent_process
 from orch.adapters.agents.stream import StreamReader
 from orch.core.model import RoleSettings
 from orch.ports import AgentReader, AgentRequest, ProcessSpec
@@ -37,21 +38,10 @@ class ScriptedAdapter:
         return None
 
     def command(self, request: AgentRequest) -> ProcessSpec:
-        settings, limits = request.settings, request.limits
-        script = (str(Path(settings.script).absolute()),) if settings.script else ()
-        return ProcessSpec(
-            argv=(sys.executable, "-I", "-S", scripted_agent.__file__, *script),
-            cwd=request.worktree,
-            env=agent_environment(request, self._source),
-            log_path=request.log_path,
-            stdin_path=request.prompt_path,
-            run_timeout_s=settings.run_timeout_s or limits.run_timeout_s,
-            stall_timeout_s=limits.stall_timeout_s,
-            tool_timeout_s=limits.tool_timeout_s,
-            grace_s=limits.stop_grace_s,
-            run_label=str(int(request.run)),
-            sandbox=agent_sandbox(request, Path(scripted_agent.__file__), *(Path(path) for path in script)),
-        )
+        script = (str(Path(request.settings.script).absolute()),) if request.settings.script else ()
+        argv = (sys.executable, "-I", "-S", scripted_agent.__file__, *script)
+        shown = (Path(scripted_agent.__file__), *(Path(path) for path in script))
+        return agent_process(request, argv, agent_environment(request, self._source), *shown)
 
     def reader(self, request: AgentRequest) -> AgentReader:
         return StreamReader(resumed=request.session, before_usd=request.session_total_usd)

@@ -35,12 +35,10 @@ from orch.core.messages.ends import (
     Verb,
 )
 from orch.core.messages.publisher import (
-    ActorFailed,
     BoardTouched,
     PublisherMessage,
     RepoTouched,
     RunTouched,
-    SupervisorMessage,
     TaskTouched,
 )
 from orch.core.messages.queues import (
@@ -108,7 +106,6 @@ from orch.core.messages.task import (
 from orch.core.messages.tracker import ChatReopened, TrackerMessage, TrackersDue, TrackerWritten
 
 __all__ = [
-    "ActorFailed",
     "AddDependency",
     "Adopt",
     "AdoptIssue",
@@ -191,7 +188,6 @@ __all__ = [
     "SendTaskBack",
     "SetBudget",
     "SlotMessage",
-    "SupervisorMessage",
     "TaskHint",
     "TaskLanded",
     "TaskMessage",

@@ -1,23 +1,10 @@
-"""What the supervisor and the publisher receive."""
+"""What the publisher receives."""
 
 from dataclasses import dataclass
 from typing import final
 
 from orch.core.ids import IssueId, ProjectName, RunId, TaskRow
 from orch.core.stages import Role, Stage
-
-
-@final
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ActorFailed:
-    """An actor's handler raised; *message* is what it was handling (dead-lettered)."""
-
-    actor: str
-    error: str
-    message: str
-
-
-SupervisorMessage = ActorFailed
 
 
 @final

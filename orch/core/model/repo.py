@@ -63,7 +63,6 @@ class Repo:
 
 class IntentKind(StrEnum):
     LAND = "land"
-    DEPLOY = "deploy"
     STOP = "stop"
 
 

@@ -42,6 +42,7 @@ def every_comment_once(world: World, issue: str) -> None:
 # ------------------------------------------------------------------------------------------------ services
 
 
+@pytest.mark.usefixtures("soon_again")
 async def test_while_plane_is_away_the_line_goes_on_and_then_every_comment_is_there_once(world: World) -> None:
     async with world.daemon() as person:
         issue = await approved(world)
@@ -71,6 +72,7 @@ async def test_while_gitea_is_away_nothing_is_lost_and_nothing_is_charged(world:
     landed_once(world)
 
 
+@pytest.mark.usefixtures("soon_again")
 async def test_lost_answers_garbage_and_limits_change_nothing_in_the_end(world: World) -> None:
     plane, gitea = world.plane.faults, world.gitea.faults
     async with world.daemon() as person:

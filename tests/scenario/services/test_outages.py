@@ -61,6 +61,7 @@ async def test_R4_a_webhook_that_plane_switched_off_is_noticed_and_the_line_goes
 # ------------------------------------------------------------------------------------------------ keys
 
 
+@pytest.mark.usefixtures("soon_again")
 async def test_R4_a_key_that_was_withdrawn_is_said_and_everything_is_caught_up_once_it_is_back(world: World) -> None:
     async with world.daemon(**QUICK) as person:
         issue = await approved(world)
