@@ -143,8 +143,11 @@ async def test_the_watch_follows_the_terminals_size(tmp_path: Path) -> None:
             )
             screen.resize(40, 10)
             await screen.until(lambda text: "SHOP-1 " in text and "q quit" in text.splitlines()[-1])
-            screen.resize(10, 3)
+            screen.resize(40, 3)
+            await screen.until(lambda text: "SHOP-1 " in text)
             screen.press("j")
+            await screen.until(lambda text: "SHOP-2 " in text)
+            screen.resize(10, 3)
             screen.resize(80, 24)
             await screen.until("SHOP-2: the analyst works.*q quit")
 

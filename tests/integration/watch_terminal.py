@@ -7,6 +7,7 @@ import fcntl
 import os
 import pty
 import re
+import signal
 import struct
 import subprocess
 import sys
@@ -104,6 +105,12 @@ class Terminal:
         return shown and own and bool(modes & termios.ECHO) and bool(modes & termios.ICANON)
 
 
+def _take_terminal() -> None:
+    """Make it the program's own, as a shell would; Ctrl-C counts there, whoever started the tests in the background."""
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextmanager
 def terminal(
     data_dir: Path, *words: str, size: tuple[int, int] = (80, 24), environ: Mapping[str, str] | None = None
@@ -119,7 +126,7 @@ def terminal(
         stderr=slave,
         env={**ours, "TERM": "xterm-256color", "PYTHONPATH": os.pathsep.join(sys.path), **(environ or {})},
         start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+        preexec_fn=_take_terminal,
     )
     try:
         yield Terminal(master, slave, process, size)

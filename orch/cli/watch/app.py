@@ -180,11 +180,13 @@ class Watch:
     def _move(self, key: Key) -> None:
         width, height = self._terminal.size
         page = max(height - FRAME_ROWS - 1, 1)
-        steps = {Key.UP: -1, Key.DOWN: 1, Key.PAGE_UP: -page, Key.PAGE_DOWN: page, Key.HOME: -(10**6), Key.END: 10**6}
+        on_line = self.view.screen is Screen.LINE
+        leap = max(page // 2, 1) if on_line else page
+        steps = {Key.UP: -1, Key.DOWN: 1, Key.PAGE_UP: -leap, Key.PAGE_DOWN: leap, Key.HOME: -(10**6), Key.END: 10**6}
         if (step := steps.get(key)) is None:
             return
-        if self.view.screen is Screen.LINE:
-            self.view.move(self.state.tasks(), step if abs(step) != page else step // 2)
+        if on_line:
+            self.view.move(self.state.tasks(), step)
         else:
             self.view.scroll(step, len(text_of(self.view, width)), page)
 
