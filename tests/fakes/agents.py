@@ -197,6 +197,8 @@ class FakeCommands:
         self.tested: list[str] = []
         self.running = 0
         self.peak = 0
+        self.without_slot: frozenset[tuple[str, ...]] = frozenset()
+        """Commands that wait for no slot: they are not counted among those that run."""
         self.cancelled = 0
 
     def toolchain(self, *commands: Sequence[str]) -> str:
@@ -214,7 +216,8 @@ class FakeCommands:
         project: ProjectName | None = None,
     ) -> CommandReport:
         self.calls.append((tuple(argv), cwd.name))
-        self.running += 1
+        takes_slot = tuple(argv) not in self.without_slot
+        self.running += takes_slot
         self.peak = max(self.peak, self.running)
         try:
             async with self._faults.at("commands.run"):
@@ -224,7 +227,7 @@ class FakeCommands:
             self.cancelled += 1
             raise
         finally:
-            self.running -= 1
+            self.running -= takes_slot
 
     def _judge(self, sha: str) -> CommandReport:
         files = next(

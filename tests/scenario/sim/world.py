@@ -43,11 +43,12 @@ from tests.scenario.sim.trace import Trace
 SHOP, LIB = ProjectName("shop"), ProjectName("lib")
 PREFIXES = {SHOP: "SHOP", LIB: "LIB"}
 MAIN = "main"
+ROLLBACK = ("back",)
 
 
 def make_projects(plan: Plan) -> tuple[Project, Project]:
     """Return one project with everything, and one with as little as possible."""
-    deploy = DeploySettings(staging_command=("stage",), command=("deploy",), rollback_command=("back",), confirm=plan.confirm)
+    deploy = DeploySettings(staging_command=("stage",), command=("deploy",), rollback_command=ROLLBACK, confirm=plan.confirm)
     watch = MonitorSettings(command=("probe",), window_s=60.0, interval_s=15.0, fail_after=2)
     both: dict[str, Any] = {"board": "plane", "land_style": LandStyle(plan.style)}
     shop = make_project(name=SHOP, prefix="SHOP", forge="gitea", ci=CiSource.FORGE, deploy=deploy, monitor=watch, **both)
@@ -142,6 +143,7 @@ class SimGround(Ground):
         self.boards = {project.name: FaultyBoard(self.store, project, self.steady, self.weather) for project in self.projects}
         self.agent = self.sim_agent = SimAgent(plan, self.trace, self.clock, (self.cards, self.kinds))
         self.commands = self.sim_commands = SimCommands(plan, self.trace, self.mirrors.values, self.weather)
+        self.sim_commands.without_slot = frozenset({ROLLBACK})  # production does badly
         self.processes = SimProcesses(self.agent, self._workspace_of, self.weather, self.trace)
         self.sim_deploys = SimDeploys(self.deploys, plan, self.trace)
         self.committed: Callable[[], None] = lambda: None
