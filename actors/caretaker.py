@@ -34,10 +34,10 @@ from orch.ports import Tx
 
 LOOK_S = 15.0
 AGAIN_S = 3600.0
-TIDY_S = 3600.0
 """A trouble that came back within this time is not told of again."""
+TIDY_S = 3600.0
 ASK_S = 60.0
-ASK_AGAIN_S = 60.0
+"""How long a repo may take to answer, and how long one that did not is left alone."""
 _log = get_logger("caretaker")
 
 
@@ -213,7 +213,7 @@ class Caretaker(Actor[CaretakerMessage]):
     async def _reached(self, reached: RepoReached) -> None:
         if reached.error:
             _log.warning("still not working", repo=reached.project, error=reached.error)
-            self._ask_again[reached.project] = self._world.clock.monotonic() + ASK_AGAIN_S
+            self._ask_again[reached.project] = self._world.clock.monotonic() + ASK_S
             return
         for task in await self._due():
             if task.project == reached.project:

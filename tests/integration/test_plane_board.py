@@ -1,6 +1,5 @@
 """The board on Plane over a real socket: how it reads cards, the activity log and relations, and which settings it takes."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -18,20 +17,6 @@ from orch.rehearsal.plane.access import went_wrong
 from tests.builders import DEMO, make_project
 from tests.fakes.plane_connection import open_accounts, open_board, plane_settings
 from tests.integration.plane_looks import BACKLOG, DONE, IN_PROGRESS, STOP, TO_ANALYSE, calls, moves, state
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakePlane]:
-    async with FakePlane(rate=6000) as server:
-        yield server
-        server.faults.assert_used()
-
-
-@pytest.fixture
-async def board(plane: FakePlane) -> AsyncIterator[PlaneBoard]:
-    async with open_board(plane) as made:
-        yield made
-
 
 # ------------------------------------------------------------------------------------------------ reading
 

@@ -1,6 +1,5 @@
 """The board on Plane and a server that refuses, limits, is away or talks nonsense."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import pytest
@@ -11,19 +10,6 @@ from orch.rehearsal.plane import FakePlane, Refused
 from tests.builders import make_project
 from tests.fakes.plane_connection import open_accounts, open_board
 from tests.integration.plane_looks import STOP, calls, moves, state
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakePlane]:
-    async with FakePlane(rate=6000) as server:
-        yield server
-        server.faults.assert_used()
-
-
-@pytest.fixture
-async def board(plane: FakePlane) -> AsyncIterator[PlaneBoard]:
-    async with open_board(plane) as made:
-        yield made
 
 
 async def test_a_bad_key_and_a_missing_right_are_told_apart(plane: FakePlane) -> None:

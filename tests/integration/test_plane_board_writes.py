@@ -1,6 +1,5 @@
 """What the board on Plane writes is there once, whatever the server answered, and nothing is written over unseen."""
 
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -17,20 +16,6 @@ from orch.rehearsal.plane import FakePlane
 from orch.rehearsal.plane.access import went_wrong
 from tests.fakes.plane_connection import open_board
 from tests.integration.plane_looks import BACKLOG, DONE, IN_PROGRESS, STOP, moves, state
-
-
-@pytest.fixture
-async def plane() -> AsyncIterator[FakePlane]:
-    async with FakePlane(rate=6000) as server:
-        yield server
-        server.faults.assert_used()
-
-
-@pytest.fixture
-async def board(plane: FakePlane) -> AsyncIterator[PlaneBoard]:
-    async with open_board(plane) as made:
-        yield made
-
 
 # ------------------------------------------------------------------------------------------------ states
 

@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
 
+import anyio
 import pytest
 
 from actors.health import Health
 from orch.cli.options import ServeOptions
 from orch.core.ids import ProjectName
-from orch.daemon import Plan, make_adapters, make_configuration, make_plan
+from orch.daemon import Plan, make_adapters, make_configuration, make_plan, run_daemon
 from orch.reload import COMPONENT, Configuration
 from tests.gitrepo import make_repo
 from tests.integration.daemon_process import daemon, until, write
@@ -172,6 +173,24 @@ def test_SIGHUP_reloads_a_running_daemon_and_a_wrong_file_is_shown(file: Path, t
         assert 'orch_config_reloads_total{result="accepted"} 1.0' in metrics
         assert 'orch_notices{component="configuration"} 1.0' in metrics
     assert "refused, the last good configuration stays" in log.read_text()
+
+
+async def test_a_daemon_that_says_ready_has_its_signals_in_hand(
+    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever waits for that word may send one at once: its default would end the process in the middle of whatever it does."""
+    stop, found = anyio.Event(), {}
+
+    async def announce(*_: object) -> None:
+        found.update({number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)})
+        stop.set()
+
+    monkeypatch.setattr("orch.daemon._announce", announce)
+    options = ServeOptions(config=file, port=0, data_dir=tmp_path / "data")
+    with anyio.fail_after(30):
+        await run_daemon(make_plan(options, {}), stop=stop)
+    assert len(found) == 3
+    assert not {signal.SIG_DFL, signal.default_int_handler} & set(found.values())
 
 
 def test_closing_the_terminal_ends_a_daemon_that_runs_in_it(file: Path, tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from typing import final
 import anyio
 from anyio.abc import ByteReceiveStream, Process
 
+from orch.adapters.git.pre_push import VARIABLE
 from orch.adapters.shim import LABEL
 from orch.core.errors import ConfigError, ExternalError, PermanentError, StoreError, TransientError
 from orch.logs import redact
@@ -49,7 +50,7 @@ _SWITCHES: tuple[str, ...] = (
 )
 _INHERITED = ("PATH", "HOME", "USER", "TMPDIR", "SSH_AUTH_SOCK", "SSL_CERT_FILE", "SSL_CERT_DIR")
 _INHERITED_ANY_CASE = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
-_HARMLESS = ("GIT_INDEX_FILE", "GIT_AUTHOR_", "GIT_COMMITTER_", "ORCH_EXPECTED")
+_HARMLESS = ("GIT_INDEX_FILE", "GIT_AUTHOR_", "GIT_COMMITTER_", VARIABLE)
 _TERM_GRACE_S = 2.0
 _ERR_CAP = 65_536
 _OUT_CAP = 128_000_000
