@@ -1,8 +1,9 @@
 """The intake: accepted events leave the inbox here and become hints to the repos they are about.
 
 Owns: the reading of raw bodies, in one bounded step each; what cannot be read is quarantined with its error.
-Rule: a row is marked by the transaction that handles it, never here; until then it is sent again every ``AGAIN_S``. A repetition
-of an event asks for nothing: the row that told of it first stands for it, handled or not, whatever becomes of the daemon.
+Rule: a row is marked by the transaction that handles it, never here; until then it is sent again every ``AGAIN_S``, and at once
+where whoever was told of it has crashed. A repetition of an event asks for nothing: the row that told of it first stands for it,
+handled or not, whatever becomes of the daemon.
 """
 
 import json
@@ -50,7 +51,8 @@ class IntakeActor(Actor[IntakeMessage]):
         await self._replay()
 
     async def handle(self, message: IntakeMessage) -> None:
-        del message
+        if message.again:
+            self._sent.clear()
         await self._replay()
 
     async def _replay(self) -> None:

@@ -30,6 +30,7 @@ from orch.core.messages import (
     DeployDue,
     DeployEnded,
     DeployShown,
+    InboxHint,
     IssueChanged,
     IssueRead,
     IssueUnread,
@@ -88,6 +89,8 @@ class RepoActor(Actor[RepoMessage]):
                 tx.save_repo(replace(repo, baseline_at=first_contact(room.project, now)))
 
         await room.world.store.transact(work)
+        if failure is not None:  # the cards that were being read are nobody's fault, and were told to a life that is over
+            room.router.intake.tell(InboxHint(again=True))
         for component in self._components:
             await component.started()
         await self._plan()

@@ -117,6 +117,7 @@ async def test_a_card_that_crashes_the_repo_actor_is_buried_and_other_cards_ente
     async with line(strict=False) as it:
         await it.start("Poison")
         other = await it.start("A good one")
+        await it.until(lambda tx: tx_task(tx, other).stage is Stage.ANALYSIS, within_s=10)
         await it.approve(other, within_s=120)
         await it.settle(200)
         assert await it.read(lambda tx: tx.find_task("DEMO-1")) is None

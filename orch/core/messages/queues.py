@@ -28,7 +28,9 @@ OutboxMessage = OutboxHint | DeliveryEnded
 @final
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InboxHint:
-    """Rows of the inbox may be unhandled."""
+    """Rows of the inbox may be unhandled. *again*: somebody who was told of some has lost what it was told."""
+
+    again: bool = False
 
 
 IntakeMessage = InboxHint
