@@ -1,10 +1,14 @@
 """Every end of a run is archived, and a continuation has all of it: commits, uncommitted changes, whatever git was left in."""
 
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import anyio
 import pytest
 
+from orch.adapters.git import Git
+from orch.adapters.git.snapshot import Shadow
 from orch.core.errors import StoreError
 from orch.core.ids import RunId, Sha
 from orch.core.messages import RefusalKind
@@ -30,6 +34,26 @@ async def test_G7_every_end_keeps_commits_changes_and_new_files(desk: Desk) -> N
     assert "README.md" not in kept
     assert "big.log" not in kept
     assert desk.inside.git("rev-parse", f"{archive}^") == agent.tip()
+
+
+async def test_G7_a_change_within_the_second_in_which_the_file_was_laid_out_is_kept(desk: Desk) -> None:
+    """Git takes a file of the same size and times for unchanged, and looks at whole seconds."""
+    prepared, agent = await desk.prepare()
+    place = desk.workspace.place(desk.spec.task)
+    shadow = Shadow(Git(), place.folder / "shadow.git", place.worktree, desk.mirror.objects, sha256=False)
+    file, index = agent.path / "app.py", shadow.dir / "index"
+    changed = file.read_text(encoding="utf-8").swapcase()
+    while True:  # until both fall into one second
+        file.unlink()
+        await shadow.check_out(prepared.start_head)
+        file.write_text(changed, encoding="utf-8")
+        if int(file.stat().st_ctime) == int(index.stat().st_mtime):
+            break
+    while int(time.time()) == int(index.stat().st_mtime):  # noqa: ASYNC110 - it is the clock that says so
+        await anyio.sleep(0.01)
+    archive = await desk.workspace.archive(desk.spec)
+    assert archive is not None
+    assert desk.inside.tree(archive)["app.py"] == changed.strip()
 
 
 async def test_a_continuation_restores_commits_and_uncommitted_changes_apart(desk: Desk) -> None:

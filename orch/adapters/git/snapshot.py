@@ -93,7 +93,10 @@ class Shadow:
         """
         self.set_attributes(exact=exact)
         nested = await anyio.to_thread.run_sync(nested_repositories, self._worktree)
-        first = await self._git.run(self.dir, "read-tree", "-m", head, options=Options(any_code=True))
+        # With the files before its eyes: an index that is written anew is younger than a change of the second in which they were
+        # laid out, and only whoever sees that change then marks it as one to be looked at.
+        seeing = Options(work_tree=self._worktree, any_code=True)
+        first = await self._git.run(self.dir, "read-tree", "-m", head, options=seeing)
         if first.code:  # an index that a killed git left half-written
             (self.dir / "index").unlink(missing_ok=True)
             await self._git.run(self.dir, "read-tree", head)
